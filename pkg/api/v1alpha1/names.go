@@ -1,0 +1,48 @@
+package v1alpha1
+
+import corev1 "k8s.io/api/core/v1"
+
+// What users write on their pods and namespaces.
+const (
+	// LabelMigratable, set to "true" on a pod, opts it in: the webhook prepares it at creation.
+	LabelMigratable = "ms2m.dev/migratable"
+	// AnnotationBrokerPorts lists the pod's broker ports that are redirected to the gate, comma separated. Default "5672".
+	AnnotationBrokerPorts = "ms2m.dev/broker-ports"
+	// AnnotationBrokerSecret names the Secret of the pod's namespace whose key "uri" is the AMQP URI of the log's
+	// broker user. Default BrokerSecretName.
+	AnnotationBrokerSecret = "ms2m.dev/broker-secret" //nolint:gosec // the name of an annotation, not a credential
+)
+
+// What the system writes on pods.
+const (
+	// LabelMigration is the UID of the Migration that created the pod.
+	LabelMigration = "ms2m.dev/migration"
+	// AnnotationRestore lists, comma separated, the containers that the runtime wrapper restores from a checkpoint.
+	// It only asks the wrapper to look for a ticket: the ticket, bound to the pod's UID, decides.
+	AnnotationRestore = "ms2m.dev/restore"
+	// ConditionActive is the readiness gate of prepared pods: true for the one instance that processes messages.
+	ConditionActive corev1.PodConditionType = "ms2m.dev/Active"
+)
+
+// Fixed names and numbers that several parts must agree on.
+const (
+	RuntimeClass     = "ms2m"
+	GateContainer    = "ms2m-gate"
+	BrokerSecretName = "ms2m-broker"
+	// GateUID runs the gate. The redirect spares its traffic, so no app container may run as it.
+	GateUID = 65420
+	// GatePort accepts the redirected AMQP connections inside the pod.
+	GatePort = 45672
+	// GateMetricsPort serves the gate's /metrics and /healthz.
+	GateMetricsPort = 45673
+	// GateFolder is where the gate's container sees its folder on the node: its control socket and its mode record.
+	GateFolder = "/run/ms2m"
+	// AgentPort is the agent's mutual TLS port.
+	AgentPort = 9443
+	// Identities in the certificates (common name and DNS name) with which parts speak to agents.
+	ControllerIdentity = "ms2m-controller"
+	AgentIdentity      = "ms2m-agent"
+)
+
+// LogQueue is the secondary queue of a migration.
+func LogQueue(migrationUID string) string { return "ms2m.replay." + migrationUID }
