@@ -147,9 +147,15 @@ type MigrationStatus struct {
 	// Containers that are checkpointed and restored.
 	// +optional
 	Containers []string `json:"containers,omitempty"`
+	// Strategy that was chosen.
+	// +optional
+	Strategy Strategy `json:"strategy,omitempty"`
 	// Cut is the hold under which the checkpoint was taken.
 	// +optional
 	Cut *CutStatus `json:"cut,omitempty"`
+	// HandOverHeldSince is when the source stood still for the hand-over.
+	// +optional
+	HandOverHeldSince *metav1.MicroTime `json:"handOverHeldSince,omitempty"`
 	// Checkpoint that was taken of the source.
 	// +optional
 	Checkpoint *CheckpointStatus `json:"checkpoint,omitempty"`
@@ -182,8 +188,14 @@ type Instance struct {
 
 // CutStatus is a cut token as the source's gate gave it.
 type CutStatus struct {
-	Token   string           `json:"token"`
+	Token string `json:"token"`
+	// HeldSince is when the app stood between two messages.
+	HeldSince metav1.MicroTime `json:"heldSince"`
+	// Expires is when the token becomes void by itself.
 	Expires metav1.MicroTime `json:"expires"`
+	// Released is when the source went on, logging.
+	// +optional
+	Released *metav1.MicroTime `json:"released,omitempty"`
 }
 
 // CheckpointStatus describes a checkpoint archive.

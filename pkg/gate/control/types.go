@@ -46,6 +46,9 @@ type HoldRequest struct {
 	// ValidMillis is the life of the cut token once drained: when it passes without a release, the gate goes on by
 	// itself, as if never held, and the token is void.
 	ValidMillis int64 `json:"validMillis"`
+	// Log is the secondary queue that a release will start; the gate declares it before it holds, so that a broker that
+	// refuses it costs no pause.
+	Log string `json:"log"`
 }
 
 // Cut is the answer to a hold: proof that the app stands between two messages until the token expires.

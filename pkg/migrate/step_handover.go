@@ -1,0 +1,34 @@
+package migrate
+
+import (
+	"context"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"ms2m.dev/ms2m-descheduler/pkg/gate/control"
+)
+
+// handOver ends the source's consumption with END in the log, and waits until the target has replayed to it and verified
+// it. The source stays held and can be taken back.
+func handOver(ctx context.Context, r *run) (time.Duration, error) {
+	_, gate, err := r.source(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := gate.HandOver(ctx, r.command()); err != nil {
+		return 0, gateFailure("handing over", err)
+	}
+	source, target, err := r.observeReplay(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if source.HeldSince != nil {
+		held := metav1.NewMicroTime(*source.HeldSince)
+		r.m.Status.HandOverHeldSince = &held
+	}
+	if target.Mode != control.ModeReplayed {
+		return poll, nil
+	}
+	return 0, nil
+}
