@@ -51,14 +51,8 @@ func committed(conditions []metav1.Condition) bool {
 
 // phase derives the phase of a migration under way from its conditions.
 func phase(steps []step, conditions []metav1.Condition) v1alpha1.Phase {
-	switch m, i := next(steps, conditions); m {
-	case moveDo:
+	if m, i := next(steps, conditions); m == moveDo {
 		return steps[i].phase
-	case moveUndo:
-		return v1alpha1.PhaseFinalizing
-	case moveRollBack:
-		return v1alpha1.PhaseRolledBack
-	default:
-		return v1alpha1.PhaseSucceeded
 	}
+	return v1alpha1.PhaseFinalizing
 }

@@ -16,15 +16,20 @@ func deleteSource(ctx context.Context, r *run) (time.Duration, error) {
 	return poll, nil
 }
 
-// cleanUp removes what the migration leaves on the source's node; the gate of the target has deleted the log. What
-// cannot be reached any more is left to the janitor of its node.
+// cleanUpBound is how long cleaning up is tried before it is left to the janitor of the node.
+const cleanUpBound = 30 * time.Second
+
+// cleanUp removes what the migration leaves on the source's node; the gate of the target has deleted the log. A node that
+// has died does not keep a migration from its end.
 func cleanUp(ctx context.Context, r *run) (time.Duration, error) {
 	node, _, err := r.source(ctx)
 	if err == nil {
 		err = node.DeleteCheckpoints(ctx, r.uid())
 	}
-	if err != nil {
+	began := r.m.Status.Timeline[len(r.m.Status.Timeline)-1].Start
+	if err != nil && r.clock.Now().Sub(began.Time) > cleanUpBound {
 		log.FromContext(ctx).Error(err, "Archives left to the agent's janitor", "node", r.m.Status.Source.Node)
+		return 0, nil
 	}
-	return 0, nil
+	return 0, err
 }
