@@ -1,0 +1,69 @@
+# Every target sets up what it needs. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CONTROLLER_GEN := go run sigs.k8s.io/controller-tools/cmd/controller-gen@v0.21.0
+GOLANGCI_LINT  := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.0
+CLUSTER        := go run ./test/cluster/cmd/cluster
+
+# Of the demo and the benchmark: messages per second, MiB of memory, service time, migrations in a row, nodes.
+RATE    ?= 50
+MEMORY  ?= 64
+SERVICE ?= 5ms
+RUNS    ?= 1
+NODES   ?= 2
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Live-migrate a stateful pod on a real cluster and prove its state exact (RATE, MEMORY, SERVICE, RUNS)
+	go run ./test/demo --rate $(RATE) --memory $(MEMORY) --service $(SERVICE) --runs $(RUNS) --nodes $(NODES)
+
+.PHONY: test
+test: test-unit verify lint test-integration ## Everything: unit tests, generated files, linters, and the real cluster
+
+.PHONY: test-unit
+test-unit: ## Unit tests, under two minutes, no root
+	go vet ./...
+	go test ./...
+
+.PHONY: test-integration
+test-integration: ## The product on a real two-node cluster (root)
+	go test -tags integration -count 1 -timeout 60m -v ./test/integration/...
+
+.PHONY: bench
+bench: ## Migrations at several rates, in out/bench.json and out/bench.svg (root)
+	go run ./test/bench --memory $(MEMORY) --service $(SERVICE)
+
+.PHONY: chaos
+chaos: ## Migrations while controller, gates, agents and pods are killed (root)
+	MS2M_CHAOS_RUNS=$${MS2M_CHAOS_RUNS:-20} go test -tags integration -count 1 -timeout 120m -v -run TestChaos ./test/integration/system
+
+.PHONY: cluster-up
+cluster-up: ## Start a real cluster on this machine (root; NODES from 1 to 4)
+	$(CLUSTER) up --nodes $(NODES)
+
+.PHONY: cluster-down
+cluster-down: ## Take the cluster down, and whatever an interrupted one left
+	$(CLUSTER) down
+
+.PHONY: cluster-shell
+cluster-shell: ## A shell with kubectl for the cluster that is up
+	$(CLUSTER) shell
+
+.PHONY: lint
+lint: ## Linters, and the direction of imports
+	@test -z "$$(gofmt -l cmd pkg test)" || { gofmt -l cmd pkg test; echo "run gofmt -w on these files"; exit 1; }
+	$(GOLANGCI_LINT) run ./...
+
+.PHONY: generate
+generate: ## Write deep copies and the CRD anew
+	$(CONTROLLER_GEN) object paths=./pkg/api/... crd output:crd:dir=manifests/crd
+
+.PHONY: verify
+verify: generate ## Fail when generated files or go.mod differ, or a file is untracked
+	go mod tidy -diff
+	@changes=$$(git status --porcelain); test -z "$$changes" || { echo "$$changes"; git diff | head -100; echo "commit these, or ignore them"; exit 1; }
