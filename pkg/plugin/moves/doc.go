@@ -1,0 +1,2 @@
+// Package moves is the one way by which evictions become Migrations, and the view of those under way.
+package moves
