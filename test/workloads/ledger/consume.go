@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -10,6 +11,9 @@ import (
 
 	"ms2m.dev/ms2m-descheduler/test/workloads/ledger/consumer"
 )
+
+// headroomMebibytes beside the ballast. Garbage may otherwise grow to the ballast's size before it is collected.
+const headroomMebibytes = 32
 
 func consumeCommand() *cobra.Command {
 	var (
@@ -26,6 +30,7 @@ func consumeCommand() *cobra.Command {
 				return err
 			}
 			options.Broker, options.Queues = conn.broker, conn.queues
+			debug.SetMemoryLimit(int64(options.Mebibytes+headroomMebibytes) << 20)
 			return consume(command.Context(), consumer.New(options), listen)
 		},
 	}

@@ -1,0 +1,197 @@
+// Package deploy describes the ledger to Kubernetes, as typed objects.
+package deploy
+
+import (
+	"strconv"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"ms2m.dev/ms2m-descheduler/pkg/api/v1alpha1"
+	"ms2m.dev/ms2m-descheduler/test/workloads/ledger/wire"
+)
+
+// Names of the workload and where it finds the test cluster's broker, whose users' passwords are their names.
+const (
+	Name         = "ledger"
+	Image        = "ms2m.dev/ledger:dev"
+	Port         = 8080
+	BrokerSecret = "ledger-broker" //nolint:gosec // the name of a Secret, not a credential
+
+	appURI = "amqp://app:app@rabbitmq.rabbitmq.svc.cluster.local:5672/"
+	logURI = "amqp://ms2m:ms2m@rabbitmq.rabbitmq.svc.cluster.local:5672/"
+
+	// user is "nonroot" by convention; anything but root and the gate's user will do.
+	user = 65532
+	// overheadMebibytes is what the process needs beside its ballast.
+	overheadMebibytes = 64
+)
+
+// Options of a ledger. The zero value of a field is its default.
+type Options struct {
+	// Namespace, default Name.
+	Namespace string
+	// Node on which the pod starts, past the scheduler. Not a node selector: a copy of the pod must be free to run
+	// elsewhere. Default: the scheduler chooses.
+	Node string
+	// CPU requested, default 500m.
+	CPU string
+	// Mebibytes of ballast.
+	Mebibytes int
+	// Service time of a message, default 5 ms.
+	Service time.Duration
+	// Prefetch, default 20.
+	Prefetch int
+	// Queues, default those of package wire, classic.
+	Queues wire.Queues
+}
+
+func (o Options) withDefaults() Options {
+	setDefault(&o.Namespace, Name)
+	setDefault(&o.CPU, "500m")
+	setDefault(&o.Service, 5*time.Millisecond)
+	setDefault(&o.Prefetch, 20)
+	setDefault(&o.Queues.In, wire.QueueIn)
+	setDefault(&o.Queues.Out, wire.QueueOut)
+	setDefault(&o.Queues.Type, "classic")
+	return o
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Base returns what the ledger needs in its namespace: the namespace, the secrets and the service.
+func Base(o Options) []client.Object {
+	o = o.withDefaults()
+	return []client.Object{
+		&corev1.Namespace{
+			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
+			ObjectMeta: metav1.ObjectMeta{Name: o.Namespace, Labels: map[string]string{
+				// Prepared pods need nothing that the strictest standard forbids.
+				"pod-security.kubernetes.io/enforce": "restricted",
+			}},
+		},
+		secret(o, BrokerSecret, wire.EnvBroker, appURI),
+		secret(o, v1alpha1.BrokerSecretName, "uri", logURI),
+		service(o),
+	}
+}
+
+// Deployment returns the ledger as a Deployment of one replica.
+func Deployment(o Options) *appsv1.Deployment {
+	o = o.withDefaults()
+	replicas := int32(1)
+	return &appsv1.Deployment{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"},
+		ObjectMeta: objectMeta(o, Name),
+		Spec: appsv1.DeploymentSpec{
+			Replicas: &replicas,
+			Strategy: appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType},
+			Selector: &metav1.LabelSelector{MatchLabels: selector()},
+			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: podLabels()}, Spec: podSpec(o)},
+		},
+	}
+}
+
+// Pod returns the ledger as a bare pod.
+func Pod(o Options) *corev1.Pod {
+	o = o.withDefaults()
+	meta := objectMeta(o, Name)
+	meta.Labels = podLabels()
+	return &corev1.Pod{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
+		ObjectMeta: meta,
+		Spec:       podSpec(o),
+	}
+}
+
+func selector() map[string]string { return map[string]string{"app": Name} }
+
+func podLabels() map[string]string {
+	return map[string]string{"app": Name, v1alpha1.LabelMigratable: "true"}
+}
+
+func objectMeta(o Options, name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Name: name, Namespace: o.Namespace, Labels: selector()}
+}
+
+func secret(o Options, name, key, value string) *corev1.Secret {
+	return &corev1.Secret{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: objectMeta(o, name),
+		StringData: map[string]string{key: value},
+	}
+}
+
+func service(o Options) *corev1.Service {
+	return &corev1.Service{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Service"},
+		ObjectMeta: objectMeta(o, Name),
+		Spec: corev1.ServiceSpec{
+			Selector: selector(),
+			Ports:    []corev1.ServicePort{{Name: "http", Port: Port, TargetPort: intstr.FromString("http")}},
+		},
+	}
+}
+
+// podSpec is that of any careful service. The token is left out because a mounted one is a volume.
+func podSpec(o Options) corev1.PodSpec {
+	no := false
+	grace := int64(5)
+	return corev1.PodSpec{
+		NodeName:                      o.Node,
+		AutomountServiceAccountToken:  &no,
+		EnableServiceLinks:            &no,
+		TerminationGracePeriodSeconds: &grace,
+		SecurityContext:               podSecurity(),
+		Containers:                    []corev1.Container{container(o)},
+	}
+}
+
+func podSecurity() *corev1.PodSecurityContext {
+	yes, uid := true, int64(user)
+	return &corev1.PodSecurityContext{
+		RunAsNonRoot: &yes, RunAsUser: &uid, RunAsGroup: &uid,
+		SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+	}
+}
+
+func container(o Options) corev1.Container {
+	yes, no := true, false
+	return corev1.Container{
+		Name:            Name,
+		Image:           Image,
+		ImagePullPolicy: corev1.PullIfNotPresent,
+		Args: []string{
+			"consume",
+			"--service=" + o.Service.String(),
+			"--prefetch=" + strconv.Itoa(o.Prefetch),
+			"--memory=" + strconv.Itoa(o.Mebibytes),
+			"--in=" + o.Queues.In, "--out=" + o.Queues.Out, "--queue-type=" + o.Queues.Type,
+			"--listen=:" + strconv.Itoa(Port),
+		},
+		Env: []corev1.EnvVar{{Name: wire.EnvBroker, ValueFrom: &corev1.EnvVarSource{
+			SecretKeyRef: &corev1.SecretKeySelector{
+				LocalObjectReference: corev1.LocalObjectReference{Name: BrokerSecret}, Key: wire.EnvBroker,
+			},
+		}}},
+		Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: Port}},
+		Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{
+			corev1.ResourceCPU:    resource.MustParse(o.CPU),
+			corev1.ResourceMemory: *resource.NewQuantity(int64(o.Mebibytes+overheadMebibytes)<<20, resource.BinarySI),
+		}},
+		SecurityContext: &corev1.SecurityContext{
+			AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &yes,
+			Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+		},
+	}
+}
