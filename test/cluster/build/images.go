@@ -1,0 +1,98 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// Image names of what is not the product.
+const (
+	PauseImage    = "ms2m.dev/pause:1"
+	CoreDNSImage  = "ms2m.dev/coredns:1"
+	RabbitMQImage = "ms2m.dev/rabbitmq:4"
+)
+
+// rabbitmqUID owns the broker's files. Erlang asks for no entry in /etc/passwd as long as HOME is set.
+const rabbitmqUID = "10672"
+
+// pauseSource holds a pod's namespaces and reaps the orphans of a shared PID namespace.
+const pauseSource = `#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+static void reap(int s) { while (waitpid(-1, NULL, WNOHANG) > 0); }
+static void leave(int s) { _exit(0); }
+int main(void) {
+	signal(SIGCHLD, reap); signal(SIGINT, leave); signal(SIGTERM, leave);
+	for (;;) pause();
+}
+`
+
+func pauseImage() Artifact {
+	return Artifact{
+		Name: "pause.tar",
+		Key:  Hash(pauseSource, PauseImage, runtime.GOARCH),
+		Make: func(ctx context.Context, dst string) error {
+			dir, err := os.MkdirTemp("", "pause")
+			if err != nil {
+				return err
+			}
+			defer os.RemoveAll(dir)
+			source, binary := filepath.Join(dir, "pause.c"), filepath.Join(dir, "pause")
+			if err := os.WriteFile(source, []byte(pauseSource), 0o644); err != nil {
+				return err
+			}
+			if err := (command{}).run(ctx, "gcc", "-static", "-Os", "-s", "-o", binary, source); err != nil {
+				return err
+			}
+			return BinaryImage(dst, PauseImage, binary)
+		},
+	}
+}
+
+func coreDNSImage(cache *Cache, coredns Artifact) Artifact {
+	return Artifact{
+		Name: "coredns.tar",
+		Key:  Hash(coredns.Key, CoreDNSImage),
+		Make: func(_ context.Context, dst string) error {
+			return BinaryImage(dst, CoreDNSImage, cache.Path(coredns))
+		},
+	}
+}
+
+// rabbitmqImage is Debian with Debian's broker; it runs as any user that owns $HOME, which is also its data folder.
+func rabbitmqImage() Artifact {
+	// The wrapper in /usr/sbin insists on root or the user rabbitmq; the program itself does not.
+	entrypoint := "/usr/lib/rabbitmq/bin/rabbitmq-server"
+	return Artifact{
+		Name: "rabbitmq.tar",
+		Key:  Hash(debianSuite, "rabbitmq-server", entrypoint, rabbitmqUID, RabbitMQImage),
+		Make: func(ctx context.Context, dst string) (err error) {
+			root, layerFile := dst+".root", dst+".layer"
+			defer func() { err = errors.Join(err, os.RemoveAll(root), os.RemoveAll(layerFile)) }()
+			if err := debootstrap(ctx, root, Mirror(ctx, debianSuite), []string{"ca-certificates"}); err != nil {
+				return err
+			}
+			if err := aptInstall(ctx, root, "rabbitmq-server"); err != nil {
+				return err
+			}
+			if err := strip(root); err != nil {
+				return err
+			}
+			err = command{}.run(ctx, "tar", "-C", root, "--numeric-owner", "--sort=name", "--exclude=./dev/*", "--exclude=./proc/*",
+				"--exclude=./var/lib/rabbitmq/*", "-cf", layerFile, ".")
+			if err != nil {
+				return err
+			}
+			return writeImage(dst, RabbitMQImage, layerFile, v1.Config{
+				User:       rabbitmqUID + ":" + rabbitmqUID,
+				Entrypoint: []string{entrypoint},
+				Env:        []string{"PATH=/usr/lib/rabbitmq/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/var/lib/rabbitmq", "LANG=C.UTF-8"},
+			})
+		},
+	}
+}

@@ -1,0 +1,151 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"ms2m.dev/ms2m-descheduler/test/cluster/build"
+)
+
+// product are the programs of the working tree: those that become images named ms2m.dev/NAME:dev, and those that go
+// into /opt/bin of the nodes and the PATH of the shell.
+var product = []struct {
+	name, pkg string
+	image     bool
+}{
+	{"ms2m-descheduler", "./cmd/ms2m-descheduler", true},
+	{"ms2m-agent", "./cmd/ms2m-agent", true},
+	{"ms2m-gate", "./cmd/ms2m-gate", true},
+	{"ledger", "./test/workloads/ledger", true},
+	{"ms2m-runc", "./cmd/ms2m-runc", false},
+	{"kubectl-ms2m", "./cmd/kubectl-ms2m", false},
+}
+
+// LoadProduct builds the product's programs from the working tree and puts them into the running cluster: images into
+// every node, the runtime wrapper into /opt/bin. With names only those. Pods that run are not restarted.
+func (c *Cluster) LoadProduct(ctx context.Context, names ...string) error {
+	archives, err := c.buildProduct(ctx, names...)
+	if err != nil {
+		return err
+	}
+	nodes, err := c.nodes()
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, n := range nodes {
+		for _, archive := range archives {
+			group.Go(func() error { return c.importImage(ctx, n, archive) })
+		}
+	}
+	return group.Wait()
+}
+
+// buildProduct builds what is there of the product and returns the image archives, which new nodes will get too.
+func (c *Cluster) buildProduct(ctx context.Context, names ...string) ([]string, error) {
+	s, err := c.load()
+	if err != nil {
+		return nil, err
+	}
+	// One folder per working tree; Go does not link again what has not changed.
+	folder := filepath.Join(s.Cache, "product", build.Hash(s.Root))
+	var archives []string
+	for _, p := range product {
+		if len(names) > 0 && !slices.Contains(names, p.name) {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(s.Root, p.pkg)); err != nil {
+			continue
+		}
+		binary := filepath.Join(folder, p.name)
+		if err := build.GoBuild(ctx, s.Root, p.pkg, binary); err != nil {
+			return nil, err
+		}
+		if !p.image {
+			if err := install(binary, c.Bin(p.name)); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		archive := filepath.Join(c.dir, "images", p.name+".tar")
+		if err := build.BinaryImage(archive, "ms2m.dev/"+p.name+":dev", binary); err != nil {
+			return nil, err
+		}
+		archives = append(archives, archive)
+	}
+	return archives, c.update(func(s *state) {
+		for _, archive := range archives {
+			if !slices.Contains(s.Images, archive) {
+				s.Images = append(s.Images, archive)
+			}
+		}
+	})
+}
+
+func (c *Cluster) importAll(ctx context.Context, n Node) error {
+	s, err := c.load()
+	if err != nil {
+		return err
+	}
+	if err := c.awaitContainerd(ctx, n); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, archive := range s.Images {
+		group.Go(func() error { return c.importImage(ctx, n, archive) })
+	}
+	return group.Wait()
+}
+
+func (c *Cluster) importImage(ctx context.Context, n Node, archive string) error {
+	cmd, err := c.NodeCommand(ctx, n.Name, "ctr", "--namespace=k8s.io", "images", "import", "--local", "-")
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(archive)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	cmd.Stdin = f
+	if _, err := output(cmd, "ctr images import"); err != nil {
+		return fmt.Errorf("importing %s on %s: %w", filepath.Base(archive), n.Name, err)
+	}
+	return nil
+}
+
+// install puts a program into place atomically; where both paths are on one file system it is the same file.
+func install(from, to string) error {
+	tmp := to + ".new"
+	if err := os.RemoveAll(tmp); err != nil {
+		return err
+	}
+	if err := os.Link(from, tmp); err != nil {
+		if err := copyFile(from, tmp); err != nil {
+			return fmt.Errorf("installing %s: %w", to, err)
+		}
+	}
+	return os.Rename(tmp, to)
+}
+
+func copyFile(from, to string) (err error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY, 0o755)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	_, err = io.Copy(out, in)
+	return err
+}
