@@ -81,9 +81,13 @@ func (d *Document) DecodePart(path string, raw []byte, into any) Problems {
 	return problems
 }
 
-// Problem at the field path, with its line.
+// Problem at the field path, with its line; with the document as a whole when path is empty.
 func (d *Document) Problem(path, format string, args ...any) Problem {
-	return Problem{Key: d.key, Line: line(d.root, path), Field: path, Message: fmt.Sprintf(format, args...)}
+	p := Problem{Key: d.key, Field: path, Message: fmt.Sprintf(format, args...)}
+	if path != "" {
+		p.Line = line(d.root, path)
+	}
+	return p
 }
 
 func explain(err error) string {

@@ -1,0 +1,129 @@
+package webhook
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"ms2m.dev/ms2m-descheduler/pkg/api/v1alpha1"
+)
+
+// refusals are all reasons, in words that tell what to change, for which the pod could never be migrated.
+func refusals(pod *corev1.Pod) (reasons []error) {
+	refuse := func(format string, args ...any) { reasons = append(reasons, fmt.Errorf(format, args...)) }
+	spec := &pod.Spec
+
+	if rc := spec.RuntimeClassName; rc != nil && *rc != v1alpha1.RuntimeClass {
+		refuse("runtimeClassName is %q: leave it out, it must be %q", *rc, v1alpha1.RuntimeClass)
+	}
+	for _, host := range []struct {
+		field string
+		set   bool
+	}{{"hostNetwork", spec.HostNetwork}, {"hostPID", spec.HostPID}, {"hostIPC", spec.HostIPC}} {
+		if host.set {
+			refuse("%s ties the pod to its node: leave it out", host.field)
+		}
+	}
+	if spec.ShareProcessNamespace != nil && *spec.ShareProcessNamespace {
+		refuse("shareProcessNamespace mixes the containers' processes, and each is checkpointed alone: leave it out")
+	}
+	if spec.OS != nil && spec.OS.Name != corev1.Linux {
+		refuse("os is %q: only linux can be checkpointed", spec.OS.Name)
+	}
+	if len(spec.ResourceClaims) > 0 {
+		refuse("resourceClaims bring devices, whose state no checkpoint holds: leave them out")
+	}
+	for _, v := range spec.Volumes {
+		if v.HostPath != nil {
+			refuse("volume %q is a hostPath, which stays on its node: use another kind of volume", v.Name)
+		}
+	}
+	if err := checkBrokerPorts(pod); err != nil {
+		reasons = append(reasons, err)
+	}
+	for _, c := range spec.InitContainers {
+		if isGate(c) {
+			if !isOurs(c) {
+				refuse("init container %q is not the gate: the name is reserved, give it another", c.Name)
+			}
+			continue
+		}
+		reasons = append(reasons, containerRefusals(spec, c)...)
+	}
+	for _, c := range spec.Containers {
+		if isGate(c) {
+			refuse("container %q is not the gate: the name is reserved, give it another", c.Name)
+			continue
+		}
+		reasons = append(reasons, containerRefusals(spec, c)...)
+	}
+	return reasons
+}
+
+// isOurs tells the gate that was put in before, with the source of a migration, from a stranger of the same name.
+func isOurs(c corev1.Container) bool {
+	return c.RestartPolicy != nil && *c.RestartPolicy == corev1.ContainerRestartPolicyAlways &&
+		c.SecurityContext != nil && c.SecurityContext.RunAsUser != nil && *c.SecurityContext.RunAsUser == v1alpha1.GateUID
+}
+
+func containerRefusals(spec *corev1.PodSpec, c corev1.Container) (reasons []error) {
+	refuse := func(format string, args ...any) {
+		reasons = append(reasons, fmt.Errorf("container %q "+format, append([]any{c.Name}, args...)...))
+	}
+	if s := c.SecurityContext; s != nil && s.Privileged != nil && *s.Privileged {
+		refuse("is privileged: give it the capabilities it needs instead")
+	}
+	if uid := userOf(spec, c); uid != nil && *uid == v1alpha1.GateUID {
+		refuse("runs as user %d, which is the gate's: choose another runAsUser", v1alpha1.GateUID)
+	}
+	if len(c.VolumeDevices) > 0 {
+		refuse("uses block devices: mount a file system instead")
+	}
+	for name := range c.Resources.Limits {
+		if isDevice(name) {
+			refuse("uses the device %s, whose state no checkpoint holds: leave it out", name)
+		}
+	}
+	for _, p := range c.Ports {
+		if p.HostPort != 0 {
+			refuse("binds port %d of its node: leave hostPort out and use a Service", p.HostPort)
+		}
+		if p.ContainerPort == v1alpha1.GatePort || p.ContainerPort == v1alpha1.GateMetricsPort {
+			refuse("listens on port %d, which is the gate's: choose another", p.ContainerPort)
+		}
+	}
+	return reasons
+}
+
+func userOf(spec *corev1.PodSpec, c corev1.Container) *int64 {
+	if c.SecurityContext != nil && c.SecurityContext.RunAsUser != nil {
+		return c.SecurityContext.RunAsUser
+	}
+	if spec.SecurityContext != nil {
+		return spec.SecurityContext.RunAsUser
+	}
+	return nil
+}
+
+// isDevice reports whether the resource is one of a device plugin: those have a domain other than Kubernetes' own.
+func isDevice(name corev1.ResourceName) bool {
+	domain, _, qualified := strings.Cut(string(name), "/")
+	return qualified && domain != "kubernetes.io" && !strings.HasSuffix(domain, ".kubernetes.io")
+}
+
+func checkBrokerPorts(pod *corev1.Pod) error {
+	text, ok := pod.Annotations[v1alpha1.AnnotationBrokerPorts]
+	if !ok {
+		return nil
+	}
+	for _, field := range strings.Split(text, ",") {
+		port, err := strconv.Atoi(strings.TrimSpace(field))
+		if err != nil || port < 1 || port > 65535 || port == v1alpha1.GatePort || port == v1alpha1.GateMetricsPort {
+			return fmt.Errorf("annotation %s is %q: %q is not a port of a broker; write ports separated by commas, as 5672,5673",
+				v1alpha1.AnnotationBrokerPorts, text, field)
+		}
+	}
+	return nil
+}
