@@ -1,6 +1,11 @@
 package fcc
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+)
 
 // TicketState of a restore. A ticket only ever moves down this list, or to TicketFailed.
 type TicketState string
@@ -29,4 +34,61 @@ type Ticket struct {
 	// Bytes of the archive, from TicketReady on.
 	Bytes   int64     `json:"bytes,omitempty"`
 	Changed time.Time `json:"changed"`
+	// ContainerID is the runtime's name of the container that took the ticket, from TicketRestoring on.
+	ContainerID string `json:"containerID,omitempty"`
+	// Restored is when the container stood restored. It stays when the ticket fails afterwards: only a ticket that has
+	// it may be committed.
+	Restored *time.Time `json:"restored,omitempty"`
+}
+
+// Errors of the ticket store.
+var (
+	ErrNoTicket  = errors.New("no restore ticket")
+	ErrState     = errors.New("ticket is in another state")
+	ErrMigration = errors.New("ticket belongs to another migration")
+	// ErrBusy: the ticket's taker is alive and at work.
+	ErrBusy = errors.New("ticket is being restored")
+)
+
+var (
+	identifier = regexp.MustCompile(`^[a-zA-Z0-9]([-a-zA-Z0-9]{0,126}[a-zA-Z0-9])?$`)
+	dnsLabel   = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+)
+
+// CheckIDs refuses UIDs that are not made of letters, digits and dashes: they become names of folders.
+func CheckIDs(ids ...string) error {
+	for _, id := range ids {
+		if !identifier.MatchString(id) {
+			return fmt.Errorf("%q is no UID", id)
+		}
+	}
+	return nil
+}
+
+// CheckContainer refuses what is no name of a container: it becomes the name of a folder.
+func CheckContainer(name string) error {
+	if !dnsLabel.MatchString(name) {
+		return fmt.Errorf("%q is no name of a container", name)
+	}
+	return nil
+}
+
+// order of the states of a ticket that does not fail.
+var order = map[TicketState]int{
+	TicketExpected: 0, TicketReady: 1, TicketRestoring: 2, TicketRestored: 3, TicketCommitted: 4,
+}
+
+// move changes the state of the ticket, one step down the list or to failed.
+func (t *Ticket) move(to TicketState) error {
+	switch {
+	case to == TicketFailed && t.State != TicketCommitted && t.State != TicketFailed:
+	case to == TicketCommitted && t.State == TicketFailed && t.Restored != nil:
+		// The restored container ended between the migration's commit and the ticket's: there is only forward.
+		t.Reason = ""
+	case t.State != TicketFailed && to != TicketFailed && order[to] == order[t.State]+1:
+	default:
+		return fmt.Errorf("moving ticket of container %s from %s to %s: %w", t.Container, t.State, to, ErrState)
+	}
+	t.State, t.Changed = to, time.Now()
+	return nil
 }

@@ -12,7 +12,7 @@ import (
 const (
 	// PathGate + POD-UID + a path of the gate's control API.
 	PathGate = "/v1/gates/" // {podUID}/v1/...
-	// PathCheckpoints: POST CheckpointRequest answers Checkpoint; DELETE {migration} removes its archives.
+	// PathCheckpoints: POST CheckpointRequest answers Checkpoint; DELETE /{migration} removes its archives.
 	PathCheckpoints = "/v1/checkpoints"
 	// PathDeliveries: POST DeliveryRequest answers Delivery.
 	PathDeliveries = "/v1/deliveries"
@@ -36,6 +36,7 @@ type CheckpointRequest struct {
 
 // Checkpoint that lies on the source's node.
 type Checkpoint struct {
+	// Bytes of the archive.
 	Bytes    int64     `json:"bytes"`
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished"`
@@ -62,11 +63,17 @@ type Delivery struct {
 // Ticket as the agent reports it, with what it knows of the container.
 type Ticket struct {
 	fcc.Ticket
+	// Restarts of the container in the pod's status; 0 while the pod has none.
+	Restarts int32 `json:"restarts,omitempty"`
 }
 
 // Node tells what an agent found on its node.
 type Node struct {
 	Name string `json:"name"`
+	// Runc, CRIU and Kernel are the versions that the runtime wrapper found; empty before it has run.
+	Runc   string `json:"runc,omitempty"`
+	CRIU   string `json:"criu,omitempty"`
+	Kernel string `json:"kernel,omitempty"`
 	// Problems that keep the node from being a source or a target, in words for people; empty when it is ready.
 	Problems []string `json:"problems,omitempty"`
 }

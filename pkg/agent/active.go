@@ -1,0 +1,130 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+
+	"ms2m.dev/ms2m-descheduler/pkg/api/v1alpha1"
+	"ms2m.dev/ms2m-descheduler/pkg/gate/control"
+)
+
+const (
+	// pollEvery bounds how late a change of mode is seen that no command of ours made.
+	pollEvery = time.Second
+	// gateAnswers bounds a gate's answer about its status.
+	gateAnswers = 2 * time.Second
+)
+
+// active keeps the readiness gate ms2m.dev/Active of the node's prepared pods as their gates' modes demand.
+type active struct {
+	kube  kubernetes.Interface
+	pods  *pods
+	gates *gates
+	log   *slog.Logger
+
+	mu  sync.Mutex
+	set map[string]string // last mode written, by pod UID, ahead of the informer
+}
+
+// watch polls all gates until the context is done.
+func (v *active) watch(ctx context.Context) {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		var group errgroup.Group
+		group.SetLimit(8)
+		for _, pod := range v.pods.prepared() {
+			group.Go(func() error { v.update(ctx, string(pod.UID)); return nil })
+		}
+		_ = group.Wait()
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// update the condition of one pod. A gate that does not answer, as one that is just starting, changes nothing: it
+// comes back in the mode in which it was.
+func (v *active) update(ctx context.Context, podUID string) {
+	ctx, cancel := context.WithTimeout(ctx, gateAnswers)
+	defer cancel()
+	status, err := v.gates.client(podUID).Status(ctx)
+	pod := v.pods.withUID(podUID)
+	if err != nil || pod == nil {
+		return
+	}
+	if err := v.write(ctx, pod, status.Mode); err != nil {
+		v.log.Warn("writing condition failed", "condition", v1alpha1.ConditionActive, "pod", pod.Name, "namespace", pod.Namespace, "error", err)
+	}
+}
+
+// isActive tells whether the instance behind a gate in this mode is the one that processes messages.
+func isActive(mode control.Mode) corev1.ConditionStatus {
+	switch mode {
+	case control.ModeClosed, control.ModeReplaying, control.ModeReplayed, control.ModeFenced:
+		return corev1.ConditionFalse
+	default:
+		return corev1.ConditionTrue
+	}
+}
+
+// write the condition when status or mode have changed. The lock keeps an older mode from being written after a newer.
+func (v *active) write(ctx context.Context, pod *corev1.Pod, mode control.Mode) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	uid, want := string(pod.UID), isActive(mode)
+	if v.current(pod) == string(want)+string(mode) {
+		return nil
+	}
+	condition := corev1.PodCondition{
+		Type: v1alpha1.ConditionActive, Status: want, Reason: string(mode),
+		Message:            "mode of the pod's gate",
+		LastTransitionTime: metav1.Now(),
+	}
+	patch, err := json.Marshal(map[string]any{
+		// With the UID the patch cannot hit a newer pod of the same name.
+		"metadata": map[string]any{"uid": uid},
+		"status":   map[string]any{"conditions": []corev1.PodCondition{condition}},
+	})
+	if err != nil {
+		return fmt.Errorf("encoding condition: %w", err)
+	}
+	_, err = v.kube.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+	if err != nil {
+		return fmt.Errorf("patching pod: %w", err)
+	}
+	v.set[uid] = string(want) + string(mode)
+	v.log.Info("active instance changed", "pod", pod.Name, "namespace", pod.Namespace, "active", want, "mode", mode)
+	return nil
+}
+
+// current status and mode in the pod's condition: as last written here, or before that as the informer has it.
+func (v *active) current(pod *corev1.Pod) string {
+	if last, ok := v.set[string(pod.UID)]; ok {
+		return last
+	}
+	for _, c := range pod.Status.Conditions {
+		if c.Type == v1alpha1.ConditionActive {
+			return string(c.Status) + c.Reason
+		}
+	}
+	return ""
+}
+
+func (v *active) forget(podUID string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.set, podUID)
+}
