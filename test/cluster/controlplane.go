@@ -46,7 +46,7 @@ func (c *Cluster) apiServerArgs() []string {
 
 func (c *Cluster) controllerManagerArgs() []string {
 	return []string{
-		"--bind-address=" + gateway, "--kubeconfig=" + c.pki("controller-manager.kubeconfig"), "--leader-elect=false",
+		"--bind-address=" + gateway, "--secure-port=6444", "--kubeconfig=" + c.pki("controller-manager.kubeconfig"), "--leader-elect=false",
 		"--use-service-account-credentials", "--service-account-private-key-file=" + c.pki("service-accounts.key"),
 		"--root-ca-file=" + c.pki("ca.crt"), "--kube-api-qps=100", "--kube-api-burst=200",
 		// Tests that kill a node do not want to wait as long as a data centre.
@@ -55,7 +55,7 @@ func (c *Cluster) controllerManagerArgs() []string {
 }
 
 func (c *Cluster) schedulerArgs() []string {
-	return []string{"--bind-address=" + gateway, "--kubeconfig=" + c.pki("scheduler.kubeconfig"), "--leader-elect=false",
+	return []string{"--bind-address=" + gateway, "--secure-port=6445", "--kubeconfig=" + c.pki("scheduler.kubeconfig"), "--leader-elect=false",
 		"--kube-api-qps=100", "--kube-api-burst=200"}
 }
 
