@@ -116,6 +116,7 @@ func (m *member) produce(ctx context.Context, ch *amqp.Channel) error {
 	if err := m.group.options.Queues.Declare(ch); err != nil {
 		return err
 	}
+	m.dropConfirmed()
 	for _, s := range m.unconfirmed {
 		s.publishing = wire.Resent(s.publishing)
 		if err := m.send(ctx, ch, s); err != nil {
@@ -180,11 +181,9 @@ func (m *member) send(ctx context.Context, ch *amqp.Channel, s *sending) error {
 
 // settle drops what is confirmed and waits until at most so many messages are unconfirmed.
 func (m *member) settle(ctx context.Context, atMost int) error {
-	for len(m.unconfirmed) > 0 {
+	m.dropConfirmed()
+	for len(m.unconfirmed) > atMost {
 		first := m.unconfirmed[0]
-		if len(m.unconfirmed) <= atMost && !first.settled() {
-			return nil
-		}
 		acked, err := first.confirm.WaitContext(ctx)
 		if err != nil {
 			return fmt.Errorf("awaiting confirm of %s: %w", first.publishing.MessageId, err)
@@ -192,19 +191,19 @@ func (m *member) settle(ctx context.Context, atMost int) error {
 		if !acked {
 			return fmt.Errorf("publishing %s: %w", first.publishing.MessageId, wire.ErrNotConfirmed)
 		}
-		m.unconfirmed = m.unconfirmed[1:]
+		m.dropConfirmed()
 	}
 	return nil
 }
 
-func (s *sending) settled() bool {
-	select {
-	case <-s.confirm.Done():
-		return true
-	default:
-		return false
+// dropConfirmed drops the messages at the front that the broker has confirmed, in this session or the last.
+func (m *member) dropConfirmed() {
+	for len(m.unconfirmed) > 0 && m.unconfirmed[0].confirmed() {
+		m.unconfirmed = m.unconfirmed[1:]
 	}
 }
+
+func (s *sending) confirmed() bool { return s.confirm != nil && s.confirm.Acked() }
 
 func (m *member) snapshot() chain.Account {
 	m.mu.Lock()
