@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"ms2m.dev/ms2m-descheduler/pkg/agent/client"
-	"ms2m.dev/ms2m-descheduler/pkg/fcc"
 	"ms2m.dev/ms2m-descheduler/pkg/gate/control"
 )
 
@@ -22,10 +21,9 @@ type Node interface {
 	Checkpoint(ctx context.Context, r client.CheckpointRequest) (client.Checkpoint, error)
 	DeleteCheckpoints(ctx context.Context, migration string) error
 	Deliver(ctx context.Context, r client.DeliveryRequest) (client.Delivery, error)
-	PutTicket(ctx context.Context, t fcc.Ticket) error
-	// Ticket fails with ErrNoTicket when there is none.
-	Ticket(ctx context.Context, podUID, container string) (fcc.Ticket, error)
-	CommitTicket(ctx context.Context, podUID, container string) error
+	PutTicket(ctx context.Context, migration, podUID, container string) (client.Ticket, error)
+	GetTicket(ctx context.Context, podUID, container string) (client.Ticket, error)
+	CommitTicket(ctx context.Context, podUID, container string) (client.Ticket, error)
 	DeleteTicket(ctx context.Context, podUID, container string) error
 }
 

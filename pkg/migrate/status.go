@@ -26,7 +26,7 @@ func (r *run) enter(s step) bool {
 		return false
 	}
 	r.set(s.condition, metav1.ConditionUnknown, "InProgress", "")
-	r.m.Status.Timeline = append(r.m.Status.Timeline, v1alpha1.StepTime{Step: s.name, Start: r.microNow()})
+	r.m.Status.Timeline = append(r.m.Status.Timeline, v1alpha1.StepTime{Step: s.name, Phase: s.phase, Start: r.microNow()})
 	return true
 }
 
@@ -40,7 +40,7 @@ func (r *run) finish(s step) {
 func (r *run) undone(s step) {
 	r.set(s.condition, metav1.ConditionFalse, "Undone", "")
 	now := r.microNow()
-	r.m.Status.Timeline = append(r.m.Status.Timeline, v1alpha1.StepTime{Step: s.name, Start: now, End: &now, Undone: true})
+	r.m.Status.Timeline = append(r.m.Status.Timeline, v1alpha1.StepTime{Step: s.name, Phase: s.phase, Start: now, End: &now, Undone: true})
 }
 
 func (r *run) stopClock() {

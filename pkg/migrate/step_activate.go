@@ -18,7 +18,11 @@ func activateTarget(ctx context.Context, r *run) (time.Duration, error) {
 		log.FromContext(ctx).Error(err, "Source not fenced, it stays held", "pod", r.m.Status.Source.Pod)
 	}
 	// The tickets go first: were the app to end between the two, it could otherwise never start again.
-	if err := r.eachTicket(ctx, "committing", Node.CommitTicket); err != nil {
+	err := r.eachTicket(ctx, "committing", func(n Node, ctx context.Context, podUID, container string) error {
+		_, err := n.CommitTicket(ctx, podUID, container)
+		return err
+	})
+	if err != nil {
 		return 0, err
 	}
 	_, gate, err := r.target(ctx)

@@ -20,7 +20,7 @@ func awaitRestore(ctx context.Context, r *run) (time.Duration, error) {
 		return 0, err
 	}
 	for _, c := range r.m.Status.Containers {
-		ticket, err := node.Ticket(ctx, string(r.m.Status.Target.UID), c)
+		ticket, err := node.GetTicket(ctx, string(r.m.Status.Target.UID), c)
 		if err != nil {
 			return 0, fmt.Errorf("reading ticket of container %s: %w", c, err)
 		}

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/log"
-
-	"ms2m.dev/ms2m-descheduler/pkg/fcc"
 )
 
 // issueTickets tells the target's agent which containers of the target pod are to be restored. From here the wrapper
@@ -18,8 +16,7 @@ func issueTickets(ctx context.Context, r *run) (time.Duration, error) {
 		return 0, err
 	}
 	for _, c := range r.m.Status.Containers {
-		t := fcc.Ticket{Migration: r.uid(), PodUID: string(r.m.Status.Target.UID), Container: c, State: fcc.TicketExpected}
-		if err := node.PutTicket(ctx, t); err != nil {
+		if _, err := node.PutTicket(ctx, r.uid(), string(r.m.Status.Target.UID), c); err != nil {
 			return 0, fmt.Errorf("issuing ticket for container %s: %w", c, err)
 		}
 	}

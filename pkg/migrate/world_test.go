@@ -16,7 +16,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
 	testclock "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
@@ -114,7 +113,7 @@ func sourcePod() *corev1.Pod {
 
 func newWorld(t *testing.T, m *v1alpha1.Migration, pods ...*corev1.Pod) *world {
 	scheme := runtime.NewScheme()
-	require.NoError(t, clientgoscheme.AddToScheme(scheme))
+	require.NoError(t, corev1.AddToScheme(scheme)) // and no more: the fake client walks the scheme at every update
 	require.NoError(t, v1alpha1.AddToScheme(scheme))
 	w := &world{
 		t: t, clock: newClock(), events: events.NewFakeRecorder(1000),
@@ -286,28 +285,37 @@ func (n *node) Deliver(_ context.Context, r agent.DeliveryRequest) (agent.Delive
 	})
 }
 
-func (n *node) PutTicket(_ context.Context, t fcc.Ticket) error {
-	return n.w.call(n.name+" put ticket "+t.Container, func() error {
-		if n.w.tickets[t.PodUID+"/"+t.Container] == nil {
-			n.w.tickets[t.PodUID+"/"+t.Container] = &t
+func (n *node) PutTicket(_ context.Context, migration, uid, container string) (t agent.Ticket, err error) {
+	return n.ticket("put", uid, container, func(have *fcc.Ticket) error {
+		if have.State == "" {
+			*have = fcc.Ticket{Migration: migration, PodUID: uid, Container: container, State: fcc.TicketExpected}
 		}
 		return nil
 	})
 }
 
-func (n *node) Ticket(_ context.Context, uid, container string) (t fcc.Ticket, err error) {
-	err = n.w.call(n.name+" get ticket "+container, func() error {
-		t = *n.w.tickets[uid+"/"+container]
-		return nil
-	})
-	return t, err
+func (n *node) GetTicket(_ context.Context, uid, container string) (t agent.Ticket, err error) {
+	return n.ticket("get", uid, container, func(*fcc.Ticket) error { return nil })
 }
 
-func (n *node) CommitTicket(_ context.Context, uid, container string) error {
-	return n.w.call(n.name+" commit ticket "+container, func() error {
-		n.w.tickets[uid+"/"+container].State = fcc.TicketCommitted
+func (n *node) CommitTicket(_ context.Context, uid, container string) (t agent.Ticket, err error) {
+	return n.ticket("commit", uid, container, func(have *fcc.Ticket) error {
+		have.State = fcc.TicketCommitted
 		return nil
 	})
+}
+
+func (n *node) ticket(verb, uid, container string, do func(*fcc.Ticket) error) (t agent.Ticket, err error) {
+	err = n.w.call(n.name+" "+verb+" ticket "+container, func() error {
+		key := uid + "/" + container
+		if n.w.tickets[key] == nil {
+			n.w.tickets[key] = &fcc.Ticket{}
+		}
+		err := do(n.w.tickets[key])
+		t.Ticket = *n.w.tickets[key]
+		return err
+	})
+	return t, err
 }
 
 func (n *node) DeleteTicket(_ context.Context, uid, container string) error {

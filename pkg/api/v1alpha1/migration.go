@@ -226,7 +226,10 @@ type ReplayStatus struct {
 
 // StepTime is one step's stay.
 type StepTime struct {
-	Step  string           `json:"step"`
+	Step string `json:"step"`
+	// Phase of MS2M that the step belongs to.
+	// +optional
+	Phase Phase            `json:"phase,omitempty"`
 	Start metav1.MicroTime `json:"start"`
 	// +optional
 	End *metav1.MicroTime `json:"end,omitempty"`

@@ -1,0 +1,138 @@
+//go:build integration
+
+package system
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"ms2m.dev/ms2m-descheduler/pkg/api/v1alpha1"
+	"ms2m.dev/ms2m-descheduler/test/system"
+)
+
+// underWay are the phases in which a migration can be disturbed.
+var underWay = []v1alpha1.Phase{
+	v1alpha1.PhasePending, v1alpha1.PhaseCheckpointing, v1alpha1.PhaseTransferring, v1alpha1.PhaseRestoring,
+	v1alpha1.PhaseReplaying, v1alpha1.PhaseFinalizing,
+}
+
+// A disturbance of a migration that is under way.
+type disturbance struct {
+	name string
+	do   func(ctx context.Context, m *v1alpha1.Migration) error
+	// outcomes that may follow; the state is exact after each.
+	outcomes []v1alpha1.Phase
+}
+
+var either = []v1alpha1.Phase{v1alpha1.PhaseSucceeded, v1alpha1.PhaseRolledBack}
+
+var disturbances = []disturbance{
+	{"controller killed", func(ctx context.Context, _ *v1alpha1.Migration) error { return installed.KillController(ctx) }, either},
+	{"source's agent killed", func(ctx context.Context, m *v1alpha1.Migration) error { return killAgent(ctx, m.Status.Source) }, either},
+	{"target's agent killed", func(ctx context.Context, m *v1alpha1.Migration) error { return killAgent(ctx, m.Status.Target) }, either},
+	{"source's gate killed", func(ctx context.Context, m *v1alpha1.Migration) error {
+		return killIn(ctx, m, m.Status.Source, system.ProgramGate)
+	}, either},
+	{"target's gate killed", func(ctx context.Context, m *v1alpha1.Migration) error {
+		return killIn(ctx, m, m.Status.Target, system.ProgramGate)
+	}, either},
+	{"migration deleted", func(ctx context.Context, m *v1alpha1.Migration) error {
+		return client.IgnoreNotFound(installed.API.Delete(ctx, m))
+	}, either},
+}
+
+func killAgent(ctx context.Context, i v1alpha1.Instance) error {
+	pod, err := installed.AgentOn(ctx, i.Node)
+	if err != nil {
+		return err
+	}
+	return installed.KillInPod(ctx, pod, system.ProgramAgent)
+}
+
+func killIn(ctx context.Context, m *v1alpha1.Migration, i v1alpha1.Instance, program string) error {
+	pod := &corev1.Pod{}
+	if err := installed.API.Get(ctx, types.NamespacedName{Namespace: m.Namespace, Name: i.Pod}, pod); err != nil {
+		return err
+	}
+	return installed.KillInPod(ctx, pod, program)
+}
+
+// disturb begins a migration, disturbs it when it has come to the phase, and waits for its end.
+func disturb(t *testing.T, l *system.Ledger, d disturbance, phase v1alpha1.Phase) {
+	t.Helper()
+	m, err := l.BeginMigration(t.Context())
+	require.NoError(t, err)
+	m, err = l.AwaitMigration(t.Context(), m.Name, string(phase), func(m *v1alpha1.Migration) bool {
+		return m.Status.Phase == phase && (m.Status.Target.Node != "" || phase == v1alpha1.PhasePending) || m.Status.Phase.Ended()
+	})
+	require.NoError(t, err)
+	if err := d.do(t.Context(), m); err != nil {
+		t.Logf("Came too late or too early in phase %s: %s", m.Status.Phase, err)
+	}
+	m, err = l.AwaitEnd(t.Context(), m.Name)
+	require.NoError(t, err)
+	require.Contains(t, d.outcomes, m.Status.Phase, m.Status.Message)
+	v, err := l.Verdict(t.Context())
+	require.NoError(t, err)
+	require.True(t, v.Exact(), "%+v", v)
+}
+
+// TestControllerKilled kills the leading controller in every phase: the migration goes on under the next one.
+func TestControllerKilled(t *testing.T) {
+	l := start(t, load(t, 50))
+	for _, phase := range underWay {
+		t.Run(string(phase), func(t *testing.T) { disturb(t, l, disturbances[0], phase) })
+	}
+}
+
+// TestTargetKilled kills the restored process before the commit: it must not start afresh, and the source goes on.
+func TestTargetKilled(t *testing.T) {
+	l := start(t, load(t, 150))
+	m, err := l.BeginMigration(t.Context(), func(s *v1alpha1.MigrationSpec) {
+		s.MaxPause.Duration = 1 // so short that the replay goes on for as long as the test needs
+	})
+	require.NoError(t, err)
+	m, err = l.AwaitMigration(t.Context(), m.Name, "the replay", func(m *v1alpha1.Migration) bool {
+		return m.Status.Phase == v1alpha1.PhaseReplaying || m.Status.Phase.Ended()
+	})
+	require.NoError(t, err)
+	require.NoError(t, killIn(t.Context(), m, m.Status.Target, system.ProgramLedger))
+	m, err = l.AwaitEnd(t.Context(), m.Name)
+	require.NoError(t, err)
+	require.Equal(t, v1alpha1.PhaseRolledBack, m.Status.Phase, m.Status.Message)
+	again, err := l.AwaitActive(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, m.Status.Source.UID, again.UID, "the source is not the active instance")
+	require.Zero(t, again.Status.ContainerStatuses[0].RestartCount)
+}
+
+// TestChaos disturbs migrations at random, MS2M_CHAOS_RUNS times. A failing run is repeated with MS2M_CHAOS_SEED.
+func TestChaos(t *testing.T) {
+	runs, seed := number(t, "MS2M_CHAOS_RUNS", 6), uint64(number(t, "MS2M_CHAOS_SEED", rand.Int()))
+	t.Logf("MS2M_CHAOS_SEED=%d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	l := start(t, load(t, 50))
+	for i := range runs {
+		d, phase := disturbances[random.IntN(len(disturbances))], underWay[random.IntN(len(underWay))]
+		t.Run(fmt.Sprintf("%d %s while %s", i, d.name, phase), func(t *testing.T) { disturb(t, l, d, phase) })
+	}
+}
+
+func number(t *testing.T, env string, otherwise int) int {
+	text := os.Getenv(env)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	require.NoError(t, err, env)
+	return n
+}

@@ -1,0 +1,93 @@
+package system
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Programs that can be killed, as they are named in their images.
+const (
+	ProgramController = "/ms2m-descheduler"
+	ProgramAgent      = "/ms2m-agent"
+	ProgramGate       = "/ms2m-gate"
+	ProgramLedger     = "/ledger"
+)
+
+// KillController kills the replica that leads the migration controller.
+func (s *System) KillController(ctx context.Context) error {
+	lease := &coordinationv1.Lease{}
+	if err := s.API.Get(ctx, client.ObjectKey{Namespace: Namespace, Name: "ms2m-controller"}, lease); err != nil {
+		return fmt.Errorf("reading the controller's lease: %w", err)
+	}
+	leader, _, _ := strings.Cut(*lease.Spec.HolderIdentity, "_")
+	pod := &corev1.Pod{}
+	if err := s.API.Get(ctx, client.ObjectKey{Namespace: Namespace, Name: leader}, pod); err != nil {
+		return fmt.Errorf("finding the leading controller: %w", err)
+	}
+	return s.KillInPod(ctx, pod, ProgramController)
+}
+
+// KillInPod kills, without notice, the processes of a program in one pod.
+func (s *System) KillInPod(ctx context.Context, pod *corev1.Pod, program string) error {
+	// The cgroup of a process names its pod.
+	uid := string(pod.UID)
+	script := fmt.Sprintf(`killed=1; for p in $(pgrep -f '^%s( |$)'); do grep -q '%s' /proc/$p/cgroup && kill -KILL $p && killed=0; done; exit $killed`, program, uid)
+	if out, err := s.Cluster.NodeExec(ctx, pod.Spec.NodeName, "sh", "-c", script); err != nil {
+		return fmt.Errorf("killing %s of pod %s: %w %s", program, pod.Name, err, out)
+	}
+	s.Say("Killed %s of pod %s on %s", program, pod.Name, pod.Spec.NodeName)
+	return nil
+}
+
+// AgentOn returns the agent's pod of a node.
+func (s *System) AgentOn(ctx context.Context, node string) (*corev1.Pod, error) {
+	pods := &corev1.PodList{}
+	err := s.API.List(ctx, pods, client.InNamespace(Namespace), client.MatchingLabels{"app.kubernetes.io/name": "ms2m-agent"})
+	if err != nil {
+		return nil, fmt.Errorf("listing agents: %w", err)
+	}
+	for i, p := range pods.Items {
+		if p.Spec.NodeName == node {
+			return &pods.Items[i], nil
+		}
+	}
+	return nil, fmt.Errorf("no agent runs on node %s", node)
+}
+
+// Leftovers tells what ended migrations have left behind: log queues, tickets, archives. It waits for what janitors
+// need their time for.
+func (s *System) Leftovers(ctx context.Context) error {
+	return s.await(ctx, "migrations to leave nothing behind", time.Minute, func(ctx context.Context) (bool, string, error) {
+		var left []string
+		queues, err := s.Rabbitmqctl(ctx, "list_queues", "name", "--no-table-headers")
+		if err != nil {
+			return false, "", err
+		}
+		for q := range strings.Lines(queues) {
+			if strings.HasPrefix(q, "ms2m.") {
+				left = append(left, "queue "+strings.TrimSpace(q))
+			}
+		}
+		nodes, err := s.Cluster.Nodes()
+		if err != nil {
+			return false, "", err
+		}
+		for _, n := range nodes {
+			const find = "find /var/lib/kubelet/checkpoints /var/lib/ms2m/checkpoints /var/lib/ms2m/tickets -type f 2>/dev/null | grep -v -e '/ticket.json' -e lock || true"
+			files, err := s.Cluster.NodeExec(ctx, n.Name, "sh", "-c", find)
+			if err != nil {
+				return false, "", err
+			}
+			if files = strings.TrimSpace(files); files != "" {
+				left = append(left, n.Name+": "+files)
+			}
+		}
+		return len(left) == 0, strings.Join(left, ", "), nil
+	})
+}
