@@ -93,6 +93,8 @@ type Status struct {
 	SessionConsumers int `json:"sessionConsumers"`
 	// Unacked deliveries at the app.
 	Unacked int `json:"unacked"`
+	// Waiting deliveries that the gate has and the app has not.
+	Waiting int `json:"waiting"`
 	// Forwarded deliveries in the life of the gate.
 	Forwarded uint64 `json:"forwarded"`
 	// Logged entries, confirmed by the broker.

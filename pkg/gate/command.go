@@ -1,0 +1,177 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"ms2m.dev/ms2m-descheduler/pkg/gate/control"
+	"ms2m.dev/ms2m-descheduler/pkg/gate/replaylog"
+)
+
+// logTimeout bounds what is asked of the log's broker connection at once.
+const logTimeout = 5 * time.Second
+
+// operation is a command that waits for the app. It goes on when its caller has gone, and is joined by the same command
+// asked again; Resume ends it.
+type operation struct {
+	kind      control.Mode
+	migration string
+	cancel    context.CancelCauseFunc
+	done      chan struct{}
+	err       error
+}
+
+// errTakenBack ends an operation.
+var errTakenBack = errors.New("taken back")
+
+func refuse(r control.Reason, format string, args ...any) *control.Error {
+	return &control.Error{Reason: r, Message: fmt.Sprintf(format, args...)}
+}
+
+// check a command's head against the record. Called with commands held.
+func (g *Gate) check(cmd control.Command) error {
+	rec := g.record()
+	switch {
+	case cmd.Migration == "":
+		return refuse(control.ReasonBadRequest, "the command names no migration")
+	case rec.Migration == cmd.Migration && cmd.Epoch < rec.Epoch:
+		return refuse(control.ReasonSuperseded, "epoch %d, the gate has obeyed %d", cmd.Epoch, rec.Epoch)
+	case rec.Migration != "" && rec.Migration != cmd.Migration && rec.Mode != control.ModeOpen:
+		return refuse(control.ReasonSuperseded, "migration %s is under way", rec.Migration)
+	}
+	return nil
+}
+
+// join an operation that runs, or start one. Called with commands held; it lets go of them.
+func (g *Gate) join(ctx context.Context, kind control.Mode, cmd control.Command, run func(context.Context) error) error {
+	op := g.op
+	if op != nil && (op.kind != kind || op.migration != cmd.Migration) {
+		g.commands.Unlock()
+		return refuse(control.ReasonWrongMode, "the gate is busy: %s", op.kind)
+	}
+	if op == nil {
+		opCtx, cancel := context.WithCancelCause(g.ending)
+		op = &operation{kind: kind, migration: cmd.Migration, cancel: cancel, done: make(chan struct{})}
+		g.op = op
+		go func() {
+			op.err = run(opCtx)
+			g.commands.Lock()
+			g.op = nil
+			g.commands.Unlock()
+			cancel(nil)
+			close(op.done)
+		}()
+	}
+	g.commands.Unlock()
+	select {
+	case <-op.done:
+		return op.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// stopOperation that runs, if any, and return with commands held.
+func (g *Gate) stopOperation() {
+	g.commands.Lock()
+	for g.op != nil {
+		op := g.op
+		op.cancel(errTakenBack)
+		g.commands.Unlock()
+		<-op.done
+		g.commands.Lock()
+	}
+}
+
+// record as it is on disk.
+func (g *Gate) record() record {
+	g.recMu.Lock()
+	defer g.recMu.Unlock()
+	return g.rec
+}
+
+// become writes a changed record. The caller then enters the mode.
+func (g *Gate) become(change func(*record)) error {
+	g.recMu.Lock()
+	defer g.recMu.Unlock()
+	rec := g.rec
+	change(&rec)
+	if err := rec.write(g.cfg.Folder); err != nil {
+		return err
+	}
+	if rec.Mode != g.rec.Mode {
+		slog.Info("mode changed", "from", g.rec.Mode, "to", rec.Mode, "migration", rec.Migration, "epoch", rec.Epoch)
+	}
+	g.rec = rec
+	return nil
+}
+
+func (g *Gate) setMode(m control.Mode) {
+	g.core.mu.Lock()
+	defer g.core.mu.Unlock()
+	g.core.setMode(m)
+}
+
+// openLog connects to the broker as the log's user, and declares the log if its name is known.
+func (g *Gate) openLog(ctx context.Context, queue string) error {
+	if g.logConn != nil {
+		return nil
+	}
+	if g.cfg.BrokerURI == "" {
+		return refuse(control.ReasonBroker, "no broker URI for the log: set MS2M_BROKER_URI")
+	}
+	ctx, cancel := context.WithTimeout(ctx, logTimeout)
+	defer cancel()
+	conn, err := replaylog.Dial(ctx, g.cfg.BrokerURI)
+	if err == nil && queue != "" {
+		if err = conn.Declare(queue); err != nil {
+			conn.Close()
+		}
+	}
+	if err != nil {
+		return refuse(control.ReasonBroker, "%v", err)
+	}
+	g.logConn = conn
+	return nil
+}
+
+// closeLog and delete the queue, if it is named. That it fails harms nobody: an unused log expires.
+func (g *Gate) closeLog(queue string) {
+	conn := g.logConn
+	g.logConn = nil
+	g.core.mu.Lock()
+	writer := g.core.log
+	g.core.log = nil
+	g.core.mu.Unlock()
+	if writer != nil {
+		writer.Stop()
+	}
+	if queue != "" {
+		g.deleteLog(conn, queue)
+	}
+	if conn != nil {
+		conn.Close()
+	}
+}
+
+func (g *Gate) deleteLog(conn *replaylog.Conn, queue string) {
+	if conn != nil && conn.Delete(queue) == nil {
+		return
+	}
+	if g.cfg.BrokerURI == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(g.ending, logTimeout)
+	defer cancel()
+	conn, err := replaylog.Dial(ctx, g.cfg.BrokerURI)
+	if err == nil {
+		err = conn.Delete(queue)
+		conn.Close()
+	}
+	if err != nil {
+		slog.Warn("deleting log failed; it expires by itself", "queue", queue, "err", err)
+	}
+}

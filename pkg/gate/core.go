@@ -1,0 +1,216 @@
+package gate
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ms2m.dev/ms2m-descheduler/pkg/gate/amqp"
+	"ms2m.dev/ms2m-descheduler/pkg/gate/control"
+	"ms2m.dev/ms2m-descheduler/pkg/gate/replaylog"
+)
+
+// core is the gate's state. It reads no socket, writes only to outboxes, and does the same for the same frames in the
+// same order. All of it, the links' and channels' parts included, is guarded by mu.
+//
+//   - app.go, broker.go: what a frame does
+//   - deliveries.go: which delivery goes to the app when
+//   - virtual.go: the session of a target before its commit
+type core struct {
+	mu sync.Mutex
+	// changed is broadcast on every change that somebody may wait for.
+	changed sync.Cond
+	now     func() time.Time
+
+	mode   control.Mode
+	broken string
+	// quietly is set while the mode is open: then nobody waits for changes.
+	quietly atomic.Bool
+	links   map[*link]struct{}
+	// traits of queues that keep their consumers from being migrated, by name.
+	traits map[string]string
+	// orders counts subscriptions.
+	orders uint64
+
+	waiting deliveries
+	// unacked deliveries at the app, over all channels. In serial modes the next one is forwarded when it is 0.
+	unacked int
+	// lastFed is the consumer of the last delivery forwarded; progress, when one was last forwarded or settled.
+	lastFed  consumerKey
+	progress time.Time
+	feeding  *time.Timer
+
+	rates     rates
+	forwarded uint64
+
+	// Since the cut.
+	log     *replaylog.Writer
+	entries uint64
+	digest  replaylog.Digest
+	outputs outputs
+	replay  replay
+}
+
+// consumerKey of a consumer among all of the gate.
+type consumerKey struct {
+	ch  *channel
+	tag string
+}
+
+func newCore(mode control.Mode) *core {
+	c := &core{mode: mode, links: map[*link]struct{}{}, traits: map[string]string{}, now: time.Now}
+	c.changed.L = &c.mu
+	c.rates.start(c.now())
+	c.quietly.Store(mode == control.ModeOpen)
+	return c
+}
+
+// await waits, under the lock, until the condition holds. The error is the context's cause.
+func (c *core) await(ctx context.Context, holds func() bool) error {
+	stop := context.AfterFunc(ctx, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.changed.Broadcast()
+	})
+	defer stop()
+	for !holds() {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		c.changed.Wait()
+	}
+	return nil
+}
+
+// setMode and do what becomes possible by it.
+func (c *core) setMode(m control.Mode) {
+	c.mode = m
+	c.quietly.Store(m == control.ModeOpen)
+	now := c.now()
+	c.progress = now
+	switch m {
+	case control.ModeHolding, control.ModeHeld, control.ModeHandedOver:
+		c.rates.stop(now)
+	default:
+		c.rates.start(now)
+	}
+	c.pump()
+	c.changed.Broadcast()
+}
+
+// breaks records why the migration can no longer end exactly; the first reason stays.
+func (c *core) breaks(reason string) {
+	if c.broken == "" && c.migrating() {
+		c.broken = reason
+	}
+	c.changed.Broadcast()
+}
+
+// migrating tells whether the mode is one of a migration under way.
+func (c *core) migrating() bool {
+	switch c.mode {
+	case control.ModeOpen, control.ModeClosed, control.ModeFenced:
+		return false
+	}
+	return true
+}
+
+// logging tells whether what the app does belongs to the time after the cut, at the source.
+func (c *core) logging() bool {
+	switch c.mode {
+	case control.ModeHeld, control.ModeLogging, control.ModeHandingOver:
+		return true
+	}
+	return false
+}
+
+// virtual tells whether the app's session is a virtual one.
+func (c *core) virtual() bool {
+	return c.mode == control.ModeReplaying || c.mode == control.ModeReplayed
+}
+
+// settled tells whether the app stands between two messages: it has settled all deliveries, all its publishes are
+// confirmed, nothing is half-sent or unanswered, and every frame has left the gate.
+func (c *core) settled() bool {
+	if c.unacked > 0 {
+		return false
+	}
+	for l := range c.links {
+		if !l.app.idle() || !l.broker.idle() {
+			return false
+		}
+		for _, ch := range l.channels {
+			if ch.fromApp.Open() || ch.toApp.Open() || ch.Confirms.Open.Len() > 0 || len(ch.pending) > 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// sync asks every channel for a round trip, and returns the count of those not answered yet. basic.ack has no answer:
+// the one that comes back proves that the broker has taken every ack before it.
+func (c *core) sync() *int {
+	open := new(int)
+	for l := range c.links {
+		for _, ch := range l.channels {
+			if ch.closing {
+				continue
+			}
+			*open++
+			ch.ask(amqp.ChannelFlowOk, "", amqp.AppendFlow(nil, ch.ID), func(amqp.Frame) { *open-- })
+		}
+	}
+	return open
+}
+
+// wake those who wait for frames to have left the gate.
+func (c *core) wake() {
+	if c.quietly.Load() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.changed.Broadcast()
+}
+
+// lost tells that a link has ended: the broker requeues what was on it.
+func (c *core) lost(l *link) {
+	if l.gone {
+		return
+	}
+	l.gone = true
+	used := false
+	for _, ch := range l.channels {
+		used = used || len(ch.Consumers) > 0 || ch.Tags.Len() > 0 || ch.Confirms.Open.Len() > 0
+		c.forget(ch)
+	}
+	delete(c.links, l)
+	switch c.mode {
+	case control.ModeHolding, control.ModeHeld, control.ModeLogging, control.ModeHandingOver:
+		if used {
+			c.breaks("the app's connection ended during the migration")
+		}
+	case control.ModeReplaying:
+		if c.replay.served > 0 || c.outputs.count > 0 {
+			c.breaks("the restored app's connection ended during the replay")
+		}
+	}
+	c.changed.Broadcast()
+}
+
+// reopen a source: consumers that were cancelled at the broker are subscribed again where they stopped.
+func (c *core) reopen() {
+	c.broken = ""
+	for _, d := range c.waiting.take(func(*delivery) bool { return true }) {
+		c.forward(d)
+	}
+	c.each((*channel).subscribe)
+	c.setMode(control.ModeOpen)
+}
+
+// cut begins the counts of what comes after it.
+func (c *core) cut() {
+	c.entries, c.digest, c.outputs = 0, replaylog.Digest{}, outputs{}
+}

@@ -1,0 +1,88 @@
+package gate
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ms2m.dev/ms2m-descheduler/pkg/gate/control"
+)
+
+// holdSeconds of the pauses that the gate caused.
+type holdSeconds struct{ drained, held prometheus.Histogram }
+
+func newHoldSeconds() holdSeconds {
+	buckets := prometheus.ExponentialBuckets(0.001, 2, 15)
+	return holdSeconds{
+		drained: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "ms2m_gate_drain_seconds", Buckets: buckets,
+			Help: "Time from a hold's beginning until the app stood between two messages."}),
+		held: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "ms2m_gate_hold_seconds", Buckets: buckets,
+			Help: "Time that the app stood between two messages, until the release."}),
+	}
+}
+
+var modes = []control.Mode{
+	control.ModeOpen, control.ModeHolding, control.ModeHeld, control.ModeLogging, control.ModeHandingOver,
+	control.ModeHandedOver, control.ModeFenced, control.ModeClosed, control.ModeReplaying, control.ModeReplayed,
+}
+
+// metric that is read off a status.
+type metric struct {
+	desc  *prometheus.Desc
+	kind  prometheus.ValueType
+	value func(control.Status) float64
+}
+
+func gaugeOf(name, help string, value func(control.Status) float64) metric {
+	return metric{prometheus.NewDesc("ms2m_gate_"+name, help, nil, nil), prometheus.GaugeValue, value}
+}
+
+func counterOf(name, help string, value func(control.Status) float64) metric {
+	return metric{prometheus.NewDesc("ms2m_gate_"+name, help, nil, nil), prometheus.CounterValue, value}
+}
+
+var metricsOfStatus = []metric{
+	counterOf("forwarded_total", "Deliveries forwarded to the app.", func(s control.Status) float64 { return float64(s.Forwarded) }),
+	gaugeOf("held", "Deliveries that wait in the gate.", func(s control.Status) float64 { return float64(s.Waiting) }),
+	gaugeOf("logged", "Entries of the present migration's log that the broker has confirmed.", func(s control.Status) float64 { return float64(s.Logged) }),
+	gaugeOf("replayed", "Entries of the present migration's log that the app has settled.", func(s control.Status) float64 { return float64(s.Replayed) }),
+	gaugeOf("outputs", "Outputs since the cut, confirmed at a source or suppressed at a target.", func(s control.Status) float64 { return float64(s.Outputs) }),
+	gaugeOf("lambda", "Arrival rate, messages per second.", func(s control.Status) float64 { return s.Lambda }),
+	gaugeOf("mu", "Service rate, messages per second.", func(s control.Status) float64 { return s.Mu }),
+	gaugeOf("unacked", "Deliveries at the app.", func(s control.Status) float64 { return float64(s.Unacked) }),
+	gaugeOf("connections", "Connections of the app.", func(s control.Status) float64 { return float64(s.Connections) }),
+	gaugeOf("consumers", "Consumers of the app.", func(s control.Status) float64 { return float64(s.Consumers) }),
+	gaugeOf("broken", "1 when the migration under way must roll back.", func(s control.Status) float64 {
+		if s.Broken != "" {
+			return 1
+		}
+		return 0
+	}),
+}
+
+var modeDesc = prometheus.NewDesc("ms2m_gate_mode", "1 for the gate's mode.", []string{"mode"}, nil)
+
+// Describe implements prometheus.Collector.
+func (g *Gate) Describe(ch chan<- *prometheus.Desc) {
+	ch <- modeDesc
+	for _, m := range metricsOfStatus {
+		ch <- m.desc
+	}
+	g.hold.drained.Describe(ch)
+	g.hold.held.Describe(ch)
+}
+
+// Collect implements prometheus.Collector.
+func (g *Gate) Collect(ch chan<- prometheus.Metric) {
+	s := g.Status()
+	for _, m := range modes {
+		v := 0.0
+		if m == s.Mode {
+			v = 1
+		}
+		ch <- prometheus.MustNewConstMetric(modeDesc, prometheus.GaugeValue, v, string(m))
+	}
+	for _, m := range metricsOfStatus {
+		ch <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(s))
+	}
+	g.hold.drained.Collect(ch)
+	g.hold.held.Collect(ch)
+}

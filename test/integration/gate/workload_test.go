@@ -1,0 +1,233 @@
+//go:build integration
+
+package gate
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rabbitmq/amqp091-go"
+	"github.com/stretchr/testify/require"
+)
+
+// state of the consumer: a hash chain over all messages in their order.
+type state struct {
+	Chain [sha256.Size]byte
+	Count uint64
+	// Last sequence number applied.
+	Last uint64
+	// Doubled messages that did not say that they are redelivered; Redone ones that did.
+	Doubled, Redone, Lost uint64
+}
+
+func (s *state) apply(m amqp091.Delivery) bool {
+	seq := binary.BigEndian.Uint64(m.Body)
+	switch {
+	case seq <= s.Last && m.Redelivered:
+		s.Redone++
+		return false
+	case seq <= s.Last:
+		s.Doubled++
+	case seq > s.Last+1:
+		s.Lost += seq - s.Last - 1
+	}
+	s.Last = max(s.Last, seq)
+	s.Chain = sha256.Sum256(append(s.Chain[:], m.Body...))
+	s.Count++
+	return true
+}
+
+// app is a consumer as people write them: it reconnects, publishes one output per message, waits for its confirm, and
+// then acknowledges.
+type app struct {
+	uri, in, out string
+	prefetch     int
+	service      time.Duration
+	batch        int // acknowledge every so many messages at once; 0: each
+
+	mu    sync.Mutex
+	state state
+
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+// start the app with its present state.
+func (a *app) start(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	a.cancel, a.done = cancel, make(chan struct{})
+	go func() {
+		defer close(a.done)
+		for ctx.Err() == nil {
+			err := a.session(ctx)
+			if ctx.Err() == nil {
+				t.Logf("app %s reconnects: %v", a.uri, err)
+				select {
+				case <-ctx.Done():
+				case <-time.After(20 * time.Millisecond):
+				}
+			}
+		}
+	}()
+	t.Cleanup(a.stop)
+}
+
+// stop the app for good.
+func (a *app) stop() {
+	a.cancel()
+	<-a.done
+}
+
+// restored is the app as a checkpoint taken now would restore it, at another gate.
+func (a *app) restored(g *gateProcess) *app {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return &app{uri: g.uri(), in: a.in, out: a.out, prefetch: a.prefetch, service: a.service, batch: a.batch, state: a.state}
+}
+
+func (a *app) snapshot() state {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.state
+}
+
+func (a *app) session(ctx context.Context) error {
+	conn, err := amqp091.DialConfig(a.uri, amqp091.Config{Heartbeat: 2 * time.Second})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.CloseDeadline(time.Now()) })
+	defer stop()
+	ch, err := conn.Channel()
+	if err != nil {
+		return err
+	}
+	if err := ch.Qos(a.prefetch, 0, false); err != nil {
+		return err
+	}
+	for _, q := range []string{a.in, a.out} {
+		if _, err := ch.QueueDeclare(q, true, false, false, false, nil); err != nil {
+			return err
+		}
+	}
+	if err := ch.Confirm(false); err != nil {
+		return err
+	}
+	messages, err := ch.Consume(a.in, "", false, false, false, false, nil)
+	if err != nil {
+		return err
+	}
+	n := 0
+	for m := range messages {
+		if err := a.process(ctx, ch, m); err != nil {
+			return err
+		}
+		if n++; a.batch == 0 || n%a.batch == 0 {
+			if err := m.Ack(a.batch > 0); err != nil {
+				return err
+			}
+		}
+	}
+	return amqp091.ErrClosed
+}
+
+func (a *app) process(ctx context.Context, ch *amqp091.Channel, m amqp091.Delivery) error {
+	if a.service > 0 {
+		<-time.After(a.service)
+	}
+	a.mu.Lock()
+	fresh := a.state.apply(m)
+	output := append(a.state.Chain[:8:8], m.Body[:8]...)
+	a.mu.Unlock()
+	if !fresh {
+		return nil
+	}
+	c, err := ch.PublishWithDeferredConfirm("", a.out, true, false, amqp091.Publishing{
+		Body: output, Timestamp: time.Now(), Headers: amqp091.Table{"a": int32(1), "b": "two", "c": true},
+	})
+	if err != nil {
+		return err
+	}
+	if ok, err := c.WaitContext(ctx); err != nil || !ok {
+		return fmt.Errorf("output not confirmed: %w", err)
+	}
+	return nil
+}
+
+// producer sends numbered messages and keeps the state they must lead to.
+type producer struct {
+	t     *testing.T
+	ch    *amqp091.Channel
+	queue string
+	size  int
+	want  state
+}
+
+func newProducer(t *testing.T, queue string) *producer {
+	ch := broker(t)
+	require.NoError(t, ch.Confirm(false))
+	return &producer{t: t, ch: ch, queue: queue, size: 64}
+}
+
+// send one message.
+func (p *producer) send() {
+	body := make([]byte, p.size)
+	binary.BigEndian.PutUint64(body, p.want.Last+1)
+	c, err := p.ch.PublishWithDeferredConfirm("", p.queue, true, false, amqp091.Publishing{
+		Body: body, Headers: amqp091.Table{"seq": int64(p.want.Last + 1)}, CorrelationId: "c", DeliveryMode: 2,
+	})
+	require.NoError(p.t, err)
+	require.True(p.t, c.Wait())
+	p.want.apply(amqp091.Delivery{Body: body})
+}
+
+// background sends at a rate until the returned function is called.
+func (p *producer) background(rate int) (stop func()) {
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(time.Second / time.Duration(rate))
+		defer tick.Stop()
+		for {
+			select {
+			case <-quit:
+				return
+			case <-tick.C:
+				p.send()
+			}
+		}
+	}()
+	return func() { close(quit); <-done }
+}
+
+// requireExact checks the app's state and that every output was published once, in order.
+func requireExact(t *testing.T, p *producer, a *app) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("app applies %d messages", p.want.Last), func() bool { return a.snapshot().Last >= p.want.Last })
+	require.Equal(t, p.want, a.snapshot())
+	ch := broker(t)
+	var chain state
+	for seq := uint64(1); seq <= p.want.Last; seq++ {
+		var m amqp091.Delivery
+		eventually(t, fmt.Sprintf("output %d", seq), func() bool {
+			var ok bool
+			var err error
+			m, ok, err = ch.Get(a.out, true)
+			require.NoError(t, err)
+			return ok
+		})
+		body := make([]byte, p.size)
+		binary.BigEndian.PutUint64(body, seq)
+		chain.apply(amqp091.Delivery{Body: body})
+		require.Equal(t, append(chain.Chain[:8:8], body[:8]...), m.Body, "output %d", seq)
+	}
+	_, ok, err := ch.Get(a.out, true)
+	require.NoError(t, err)
+	require.False(t, ok, "more outputs than messages")
+}
