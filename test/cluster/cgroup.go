@@ -8,7 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"ms2m.dev/ms2m-descheduler/test/cluster/node"
 )
@@ -126,6 +129,23 @@ func fillCpuset(parent, group string) error {
 func thaw(name string) {
 	_ = walkCgroups(name, func(dir string) error {
 		_ = os.WriteFile(filepath.Join(dir, "freezer.state"), []byte("THAWED"), 0) // only there in one hierarchy
+		return nil
+	})
+}
+
+// endCgroup kills what is left in the node's groups.
+func endCgroup(name string) error {
+	thaw(name)
+	return walkCgroups(name, func(dir string) error {
+		pids, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+		if err != nil {
+			return nil //nolint:nilerr // removed meanwhile
+		}
+		for pid := range strings.FieldsSeq(string(pids)) {
+			if n, err := strconv.Atoi(pid); err == nil && n > 0 {
+				_ = unix.Kill(n, unix.SIGKILL) // may have ended by now
+			}
+		}
 		return nil
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 )
 
 // NodeCommand is a command that runs argv inside the node, in its namespaces and cgroups. argv[0] is looked for in the
@@ -24,12 +25,19 @@ func (c *Cluster) NodeCommand(ctx context.Context, name string, argv ...string) 
 	return exec.CommandContext(ctx, s.NodeInit, args...), nil
 }
 
+// endTogether makes cmd and what it started end when its context does. Not for commands that read a terminal.
+func endTogether(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+}
+
 // NodeExec runs argv inside the node and returns what it printed to its standard output.
 func (c *Cluster) NodeExec(ctx context.Context, name string, argv ...string) (string, error) {
 	cmd, err := c.NodeCommand(ctx, name, argv...)
 	if err != nil {
 		return "", err
 	}
+	endTogether(cmd)
 	return output(cmd, name+": "+strings.Join(argv, " "))
 }
 

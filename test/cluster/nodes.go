@@ -22,7 +22,7 @@ func (c *Cluster) AddNode(ctx context.Context) (Node, error) {
 	err := c.update(func(s *state) {
 		for i := 1; i <= MaxNodes && n.Index == 0; i++ {
 			if !slices.ContainsFunc(s.Nodes, func(other Node) bool { return other.Index == i }) {
-				n = Node{Name: fmt.Sprintf("node%d", i), Index: i}
+				n = nodeAt(i)
 				s.Nodes = append(s.Nodes, n)
 			}
 		}
@@ -78,10 +78,7 @@ func (c *Cluster) DisconnectNode(name string) error { return c.plug(name, netlin
 
 // ReconnectNode puts it back.
 func (c *Cluster) ReconnectNode(name string) error {
-	if err := c.plug(name, netlink.LinkSetUp); err != nil {
-		return err
-	}
-	return nil
+	return c.plug(name, netlink.LinkSetUp)
 }
 
 func (c *Cluster) plug(name string, set func(netlink.Link) error) error {

@@ -14,12 +14,14 @@ import (
 	"ms2m.dev/ms2m-descheduler/test/cluster/build"
 )
 
-// product are the programs of the working tree: those that become images named ms2m.dev/NAME:dev, and those that go
-// into /opt/bin of the nodes and the PATH of the shell.
-var product = []struct {
+// program of the working tree. It becomes an image named ms2m.dev/NAME:dev, or goes into /opt/bin of the nodes and the
+// PATH of the shell.
+type program struct {
 	name, pkg string
 	image     bool
-}{
+}
+
+var product = []program{
 	{"ms2m-descheduler", "./cmd/ms2m-descheduler", true},
 	{"ms2m-agent", "./cmd/ms2m-agent", true},
 	{"ms2m-gate", "./cmd/ms2m-gate", true},
@@ -30,8 +32,8 @@ var product = []struct {
 
 // LoadProduct builds the product's programs from the working tree and puts them into the running cluster: images into
 // every node, the runtime wrapper into /opt/bin. With names only those. Pods that run are not restarted.
-func (c *Cluster) LoadProduct(ctx context.Context, names ...string) error {
-	archives, err := c.buildProduct(ctx, names...)
+func (c *Cluster) LoadProduct(ctx context.Context, progress *build.Progress, names ...string) error {
+	archives, err := c.buildProduct(ctx, progress, names...)
 	if err != nil {
 		return err
 	}
@@ -49,36 +51,28 @@ func (c *Cluster) LoadProduct(ctx context.Context, names ...string) error {
 }
 
 // buildProduct builds what is there of the product and returns the image archives, which new nodes will get too.
-func (c *Cluster) buildProduct(ctx context.Context, names ...string) ([]string, error) {
+func (c *Cluster) buildProduct(ctx context.Context, progress *build.Progress, names ...string) ([]string, error) {
 	s, err := c.load()
 	if err != nil {
 		return nil, err
 	}
-	// One folder per working tree; Go does not link again what has not changed.
-	folder := filepath.Join(s.Cache, "product", build.Hash(s.Root))
+	chosen := slices.Clone(product)
+	chosen = slices.DeleteFunc(chosen, func(p program) bool {
+		_, err := os.Stat(filepath.Join(s.Root, p.pkg))
+		return err != nil || len(names) > 0 && !slices.Contains(names, p.name)
+	})
 	var archives []string
-	for _, p := range product {
-		if len(names) > 0 && !slices.Contains(names, p.name) {
-			continue
-		}
-		if _, err := os.Stat(filepath.Join(s.Root, p.pkg)); err != nil {
-			continue
-		}
-		binary := filepath.Join(folder, p.name)
-		if err := build.GoBuild(ctx, s.Root, p.pkg, binary); err != nil {
-			return nil, err
-		}
-		if !p.image {
-			if err := install(binary, c.Bin(p.name)); err != nil {
-				return nil, err
+	for i, p := range chosen {
+		err := progress.Step(i+1, len(chosen), "building "+p.name, func() error {
+			archive, err := c.buildProgram(ctx, s, p)
+			if archive != "" {
+				archives = append(archives, archive)
 			}
-			continue
-		}
-		archive := filepath.Join(c.dir, "images", p.name+".tar")
-		if err := build.BinaryImage(archive, "ms2m.dev/"+p.name+":dev", binary); err != nil {
+			return err
+		})
+		if err != nil {
 			return nil, err
 		}
-		archives = append(archives, archive)
 	}
 	return archives, c.update(func(s *state) {
 		for _, archive := range archives {
@@ -87,6 +81,37 @@ func (c *Cluster) buildProduct(ctx context.Context, names ...string) ([]string, 
 			}
 		}
 	})
+}
+
+// buildProgram builds one program and returns its image archive, "" if it is installed on the nodes instead.
+func (c *Cluster) buildProgram(ctx context.Context, s state, p program) (string, error) {
+	binary := builtPath(s, p.name)
+	if err := build.GoBuild(ctx, s.Root, p.pkg, binary); err != nil {
+		return "", err
+	}
+	if !p.image {
+		return "", install(binary, c.Bin(p.name))
+	}
+	archive := filepath.Join(c.dir, "images", p.name+".tar")
+	return archive, build.BinaryImage(archive, "ms2m.dev/"+p.name+":dev", binary)
+}
+
+// buildNodeInit builds the nodes' PID 1.
+func (c *Cluster) buildNodeInit(ctx context.Context, to string) error {
+	s, err := c.load()
+	if err != nil {
+		return err
+	}
+	binary := builtPath(s, "node-init")
+	if err := build.GoBuild(ctx, s.Root, "./test/cluster/cmd/node", binary); err != nil {
+		return err
+	}
+	return install(binary, to)
+}
+
+// builtPath is the same for each build of a working tree: Go does not link again what has not changed.
+func builtPath(s state, name string) string {
+	return filepath.Join(s.Cache, "product", build.Hash(s.Root), name)
 }
 
 func (c *Cluster) importAll(ctx context.Context, n Node) error {
@@ -114,6 +139,7 @@ func (c *Cluster) importImage(ctx context.Context, n Node, archive string) error
 		return err
 	}
 	defer f.Close()
+	endTogether(cmd)
 	cmd.Stdin = f
 	if _, err := output(cmd, "ctr images import"); err != nil {
 		return fmt.Errorf("importing %s on %s: %w", filepath.Base(archive), n.Name, err)

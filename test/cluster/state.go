@@ -38,6 +38,8 @@ type Node struct {
 	Index int `json:"index"`
 }
 
+func nodeAt(index int) Node { return Node{Name: fmt.Sprintf("node%d", index), Index: index} }
+
 // IP is the node's address.
 func (n Node) IP() string { return fmt.Sprintf("10.213.0.%d", 10+n.Index) }
 

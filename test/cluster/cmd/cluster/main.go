@@ -138,7 +138,7 @@ func loadCommand(dir *string) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.LoadProduct(command.Context(), args...)
+			return c.LoadProduct(command.Context(), build.NewProgress(os.Stderr), args...)
 		}}
 }
 
