@@ -20,8 +20,8 @@ const (
 	messagesPerWindow = 12
 	minWindow         = 0.2
 	maxWindow         = 1.5
-	// pointsPerWindow is the resolution of the line.
-	pointsPerWindow = 6
+	// step between points of the line, seconds.
+	step = 0.03
 )
 
 // window returns the seconds over which rates of these counters are taken.
@@ -39,8 +39,8 @@ func window(series ...[]Count) float64 {
 	return min(maxWindow, max(minWindow, messagesPerWindow/fastest))
 }
 
-// rates derives a smooth rate from readings: differences over the window, and their mean over another half of it.
-// A silence of the counter shows as such however the readings fall.
+// rates derives a smooth rate from readings: differences over the window, and their mean over another half.
+// The window limits how short a silence can be seen.
 func rates(counts []Count, zero time.Time, window float64) []point {
 	if len(counts) < 2 {
 		return nil
@@ -50,14 +50,13 @@ func rates(counts []Count, zero time.Time, window float64) []point {
 		xs[i] = c.At.Sub(zero).Seconds()
 	}
 	first, last := xs[0], xs[len(xs)-1]
-	step := window / pointsPerWindow
 	points := make([]point, 0, int((last-first)/step)+2)
 	for i := 0; ; i++ {
 		x := min(first+float64(i)*step, last)
 		from, to := max(first, x-window/2), min(last, x+window/2)
 		points = append(points, point{x: x, y: max(0, (countAt(counts, xs, to)-countAt(counts, xs, from))/max(to-from, 1e-3))})
 		if x >= last {
-			return smooth(points, pointsPerWindow/4)
+			return smooth(points, int(window/4/step))
 		}
 	}
 }

@@ -142,6 +142,15 @@ func TestTimelineMatchesTheGoldenPicture(t *testing.T) {
 	require.Equal(t, string(golden), string(svg), "look at the new picture; if it is right, run the test with -update")
 }
 
+func TestTimelineShowsTheContextOnly(t *testing.T) {
+	timeline := sample()
+	short := draw(t, timeline)
+	timeline.Source = append(counts(-60, 0, [2]float64{57, 17.5}), timeline.Source...)
+	require.Equal(t, string(short), string(draw(t, timeline)))
+	timeline.Context = 10 * time.Second
+	require.NotEqual(t, string(short), string(draw(t, timeline)))
+}
+
 func TestTimelineEscapesNames(t *testing.T) {
 	timeline := sample()
 	timeline.Title = `a <b> & "c"`

@@ -4,11 +4,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 
+	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/spf13/cobra"
 
 	"ms2m.dev/ms2m-descheduler/test/workloads/ledger/wire"
@@ -49,7 +51,11 @@ func (c *connection) addFlags(command *cobra.Command) {
 
 func (c *connection) check() error {
 	if c.broker == "" {
-		return fmt.Errorf("checking flags: no broker: give --broker or set %s to an AMQP URI", wire.EnvBroker)
+		return errors.New("checking flags: no broker: give --broker or set " + wire.EnvBroker + " to an AMQP URI")
+	}
+	if _, err := amqp.ParseURI(c.broker); err != nil {
+		// The parser's error would show the password.
+		return errors.New("checking flags: the broker's URI is malformed; it should read amqp://USER:PASSWORD@HOST:5672/VHOST")
 	}
 	if c.queues.Type != "classic" && c.queues.Type != "quorum" {
 		return fmt.Errorf("checking flags: --queue-type %q is neither classic nor quorum", c.queues.Type)

@@ -25,7 +25,7 @@ func at(millis int) time.Time { return time.UnixMilli(int64(millis)) }
 func TestPauseIsTheWaitBeyondTheNaturalOne(t *testing.T) {
 	outputs, accounts := history([]int{0, 100, 200, 300, 400}, []int{5, 105, 205, 505, 510})
 	pause := LongestPause(outputs, accounts, at(0), at(1000))
-	require.Equal(t, at(300), pause.From, "the silence before the message was sent is no pause")
+	require.Equal(t, at(305), pause.From, "neither the silence before the message was sent nor its processing is a pause")
 	require.Equal(t, at(505), pause.To)
 	require.Equal(t, 5*time.Millisecond, pause.Natural)
 	require.Equal(t, 200*time.Millisecond, pause.Duration())
@@ -34,7 +34,7 @@ func TestPauseIsTheWaitBeyondTheNaturalOne(t *testing.T) {
 func TestPauseUnderBacklogBeginsWithTheOutputBefore(t *testing.T) {
 	outputs, accounts := history([]int{0, 0, 0, 0, 0}, []int{10, 20, 30, 130, 140})
 	pause := LongestPause(outputs, accounts, at(0), at(1000))
-	require.Equal(t, at(30), pause.From)
+	require.Equal(t, at(40), pause.From)
 	require.Equal(t, 90*time.Millisecond, pause.Duration())
 }
 
