@@ -77,9 +77,9 @@ func (t *Taken) begin(containerID string) error {
 // refusal is the error with which a ticket in its present state cannot be taken.
 func (t *Taken) refusal() error {
 	if t.State == TicketFailed {
-		return fmt.Errorf("taking ticket of container %s: it has failed: %s: %w", t.Container, t.Reason, ErrState)
+		return fmt.Errorf("%w: container %s will not start, because its restore failed: %s", ErrState, t.Container, t.Reason)
 	}
-	return fmt.Errorf("taking ticket of container %s: it is %s: %w", t.Container, t.State, ErrState)
+	return fmt.Errorf("%w: that of container %s is %s", ErrState, t.Container, t.State)
 }
 
 // Done ends the restore: the container stands restored.

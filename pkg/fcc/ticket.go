@@ -44,7 +44,7 @@ type Ticket struct {
 // Errors of the ticket store.
 var (
 	ErrNoTicket  = errors.New("no restore ticket")
-	ErrState     = errors.New("ticket is in another state")
+	ErrState     = errors.New("restore ticket is in the wrong state")
 	ErrMigration = errors.New("ticket belongs to another migration")
 	// ErrBusy: the ticket's taker is alive and at work.
 	ErrBusy = errors.New("ticket is being restored")
@@ -87,7 +87,7 @@ func (t *Ticket) move(to TicketState) error {
 		t.Reason = ""
 	case t.State != TicketFailed && to != TicketFailed && order[to] == order[t.State]+1:
 	default:
-		return fmt.Errorf("moving ticket of container %s from %s to %s: %w", t.Container, t.State, to, ErrState)
+		return fmt.Errorf("%w: that of container %s cannot go from %s to %s", ErrState, t.Container, t.State, to)
 	}
 	t.State, t.Changed = to, time.Now()
 	return nil
