@@ -9,6 +9,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
+var controlPlanePrograms = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"}
+
 // etcd does not sync to disk: its data does not outlive the cluster.
 func (c *Cluster) etcdArgs() []string {
 	return []string{

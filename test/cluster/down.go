@@ -5,8 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -48,13 +52,11 @@ func (c *Cluster) takeDown(ctx context.Context) error {
 		return err
 	}
 	known := err == nil
-	if known {
-		for _, n := range s.Nodes {
-			thaw(n.Name)
-		}
-		if err := endProcesses(ctx, s); err != nil {
-			return fmt.Errorf("taking the cluster down: %w", err)
-		}
+	for _, n := range s.Nodes {
+		thaw(n.Name)
+	}
+	if err := endProcesses(ctx, slices.Concat(c.controlPlane(), slices.Collect(maps.Values(s.Processes)))); err != nil {
+		return fmt.Errorf("taking the cluster down: %w", err)
 	}
 	// Links and cgroups have fixed names: they may belong to a cluster in another folder.
 	if owner == c.dir || known && owner == "" {
@@ -69,12 +71,33 @@ func (c *Cluster) takeDown(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-func endProcesses(ctx context.Context, s state) error {
+// controlPlane finds the programs of the control plane by their paths, recorded or not.
+func (c *Cluster) controlPlane() []process {
+	var found []process
+	links, _ := filepath.Glob("/proc/[0-9]*/exe")
+	for _, link := range links {
+		exe, err := os.Readlink(link)
+		if err != nil {
+			continue // it has ended
+		}
+		dir, name := filepath.Split(strings.TrimSuffix(exe, " (deleted)"))
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link)))
+		if err != nil || dir != c.Bin("")+"/" || !slices.Contains(controlPlanePrograms, name) {
+			continue
+		}
+		if _, start, err := processStat(pid); err == nil {
+			found = append(found, process{PID: pid, Start: start})
+		}
+	}
+	return found
+}
+
+func endProcesses(ctx context.Context, processes []process) error {
 	var errs []error
-	for _, p := range s.Processes {
+	for _, p := range processes {
 		errs = append(errs, p.kill(syscall.SIGKILL))
 	}
-	for _, p := range s.Processes {
+	for _, p := range processes {
 		errs = append(errs, p.awaitEnd(ctx))
 	}
 	return errors.Join(errs...)

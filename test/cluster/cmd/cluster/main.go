@@ -24,6 +24,8 @@ func main() {
 		code := 1
 		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 			code = exit.ExitCode()
+		} else if ctx.Err() != nil {
+			fmt.Fprintln(os.Stderr, "Interrupted.")
 		} else {
 			fmt.Fprintln(os.Stderr, "Error:", err)
 		}
