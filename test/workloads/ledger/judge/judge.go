@@ -63,9 +63,7 @@ func (j *Judge) consume(ctx context.Context, ch *amqp.Channel) error {
 		return fmt.Errorf("consuming %s: %w", j.options.Queues.Out, err)
 	}
 	for d := range deliveries {
-		if err := j.receive(d, time.Now()); err != nil {
-			return err
-		}
+		j.receive(d, time.Now())
 		if err := d.Ack(false); err != nil {
 			return fmt.Errorf("acknowledging output: %w", err)
 		}
@@ -74,7 +72,7 @@ func (j *Judge) consume(ctx context.Context, ch *amqp.Channel) error {
 }
 
 // receive records a delivery. What the broker delivers again, because the judge's own connection broke, counts once.
-func (j *Judge) receive(d amqp.Delivery, now time.Time) error {
+func (j *Judge) receive(d amqp.Delivery, now time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if wire.IsFence(d) {
@@ -82,7 +80,7 @@ func (j *Judge) receive(d amqp.Delivery, now time.Time) error {
 			close(back)
 			delete(j.fences, d.MessageId)
 		}
-		return nil
+		return
 	}
 	output := Output{Arrived: now, Resent: wire.IsResent(d)}
 	if err := json.Unmarshal(d.Body, &output.Output); err != nil {
@@ -90,11 +88,10 @@ func (j *Judge) receive(d amqp.Delivery, now time.Time) error {
 		slog.Error("Received a malformed output", "body", string(d.Body), "err", err)
 	}
 	if d.Redelivered && j.seen[output.ID()] {
-		return nil
+		return
 	}
 	j.seen[output.ID()] = true
 	j.outputs = append(j.outputs, output)
-	return nil
 }
 
 // Outputs returns all outputs so far in order of arrival.
