@@ -43,11 +43,16 @@ func (e *Error) Error() string { return e.Message }
 // are rotated. The kubelet must present exactly the certificate in certificateFile, self-signed or not, which is read
 // anew for each connection.
 func New(hostIP, tokenFile, certificateFile string) *Client {
+	return NewAt("https://"+net.JoinHostPort(hostIP, Port), tokenFile, certificateFile)
+}
+
+// NewAt returns a client of the kubelet at a URL; see New.
+func NewAt(base, tokenFile, certificateFile string) *Client {
 	pin := func(state tls.ConnectionState) error { return checkPin(state, certificateFile) }
 	// The pinned certificate is stronger than a chain and a name, which most kubelets cannot show.
 	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true, VerifyConnection: pin} // #nosec G402
 	return &Client{
-		base:      "https://" + net.JoinHostPort(hostIP, Port),
+		base:      base,
 		tokenFile: tokenFile,
 		http:      &http.Client{Transport: &http.Transport{TLSClientConfig: config, IdleConnTimeout: time.Minute}},
 	}
