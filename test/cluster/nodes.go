@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sync/errgroup"
@@ -43,12 +44,13 @@ func (c *Cluster) StartNode(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	booted := time.Now()
 	if err := c.bootNode(n); err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.importAll(ctx, n) })
-	group.Go(func() error { return c.awaitNode(ctx, name) })
+	group.Go(func() error { return c.awaitNode(ctx, name, booted) })
 	return group.Wait()
 }
 
@@ -141,7 +143,7 @@ func (c *Cluster) bootNode(n Node) error {
 	return connect(n, cmd.Process.Pid)
 }
 
-// awaitContainerd waits until the node's runtime can be spoken to and returns its socket's path on the host.
+// awaitContainerd waits until the node's runtime can be spoken to.
 func (c *Cluster) awaitContainerd(ctx context.Context, n Node) error {
 	s, err := c.load()
 	if err != nil {
@@ -160,7 +162,9 @@ func (c *Cluster) awaitContainerd(ctx context.Context, n Node) error {
 	})
 }
 
-func (c *Cluster) awaitNode(ctx context.Context, name string) error {
+// awaitNode waits for the kubelet to report Ready. What it reported before since was an earlier life.
+func (c *Cluster) awaitNode(ctx context.Context, name string, since time.Time) error {
+	since = since.Truncate(time.Second) // as the API does
 	client, err := c.client()
 	if err != nil {
 		return err
@@ -174,7 +178,8 @@ func (c *Cluster) awaitNode(ctx context.Context, name string) error {
 			return false, nil // not registered yet
 		}
 		return slices.ContainsFunc(n.Status.Conditions, func(condition corev1.NodeCondition) bool {
-			return condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionTrue
+			return condition.Type == corev1.NodeReady && condition.Status == corev1.ConditionTrue &&
+				!condition.LastHeartbeatTime.Time.Before(since)
 		}), nil
 	})
 }

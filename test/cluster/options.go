@@ -55,7 +55,7 @@ func (o *Options) complete() (err error) {
 		return fmt.Errorf("checking options: %d nodes; 1 to %d are possible", o.Nodes, MaxNodes)
 	}
 	if o.Root == "" {
-		if o.Root, err = projectRoot(); err != nil {
+		if o.Root, err = ProjectRoot(); err != nil {
 			return err
 		}
 	}
@@ -81,12 +81,12 @@ func (o *Options) complete() (err error) {
 
 // DefaultDir is where Up keeps its state when Options.Dir is empty.
 func DefaultDir() (string, error) {
-	root, err := projectRoot()
+	root, err := ProjectRoot()
 	return filepath.Join(root, ".cluster"), err
 }
 
-// projectRoot is the nearest folder above the working directory that has the harness in it.
-func projectRoot() (string, error) {
+// ProjectRoot is the nearest folder above the working directory that has the harness in it.
+func ProjectRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", err

@@ -62,6 +62,19 @@ func Up(ctx context.Context, o Options) (_ *Cluster, err error) {
 	return c, c.update(func(s *state) { s.Ready = true })
 }
 
+// Use is for tests: it attaches to the cluster that the environment variable Env names, or else starts one. Call done
+// at the end; it takes down what Use has started.
+func Use(ctx context.Context, o Options) (c *Cluster, done func(context.Context) error, err error) {
+	if dir := os.Getenv(Env); dir != "" {
+		c, err = Attach(dir)
+		return c, func(context.Context) error { return nil }, err
+	}
+	if c, err = Up(ctx, o); err != nil {
+		return nil, nil, err
+	}
+	return c, c.Down, nil
+}
+
 // claim makes sure that no other cluster is up, and takes away what a killed harness left.
 func (c *Cluster) claim(ctx context.Context, progress *build.Progress) error {
 	owner, err := bridgeOwner()
@@ -125,6 +138,7 @@ func (c *Cluster) boot(ctx context.Context, progress *build.Progress) error {
 	if err != nil {
 		return err
 	}
+	begin := time.Now()
 	group, ctx := errgroup.WithContext(ctx)
 	for _, n := range list {
 		if err := c.bootNode(n); err != nil {
@@ -145,7 +159,7 @@ func (c *Cluster) boot(ctx context.Context, progress *build.Progress) error {
 		progress.Event("the control plane is up")
 		for _, n := range list {
 			group.Go(func() error {
-				err := c.awaitNode(ctx, n.Name)
+				err := c.awaitNode(ctx, n.Name, begin)
 				if err == nil {
 					progress.Event("%s is Ready", n.Name)
 				}
