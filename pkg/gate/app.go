@@ -168,9 +168,10 @@ func (c *core) request(ch *channel, f amqp.Frame) error {
 		if c.mode == control.ModeHandingOver {
 			c.breaks("the app cancelled a consumer during the hand-over")
 		}
-		c.giveBack(ch, tag)
+		cancelled := func(d *delivery) bool { return d.ch == ch && d.consumer.Tag == tag }
+		c.giveBack(cancelled)
 		p.done = func(amqp.Frame) {
-			c.giveBack(ch, tag)
+			c.giveBack(cancelled)
 			ch.Remove(tag)
 		}
 	case amqp.BasicQos:

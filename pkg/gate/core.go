@@ -36,6 +36,8 @@ type core struct {
 	waiting deliveries
 	// unacked deliveries at the app, over all channels. In serial modes the next one is forwarded when it is 0.
 	unacked int
+	// pausing: the source hands over and gives nothing more once the app has settled all.
+	pausing bool
 	// lastFed is the consumer of the last delivery forwarded; progress, when one was last forwarded or settled.
 	lastFed  consumerKey
 	progress time.Time
@@ -202,7 +204,7 @@ func (c *core) lost(l *link) {
 
 // reopen a source: consumers that were cancelled at the broker are subscribed again where they stopped.
 func (c *core) reopen() {
-	c.broken = ""
+	c.broken, c.pausing = "", false
 	for _, d := range c.waiting.take(func(*delivery) bool { return true }) {
 		c.forward(d)
 	}

@@ -80,7 +80,7 @@ func (c *core) pump() {
 // batches, when it goes to the same consumer and the app has been quiet.
 func (c *core) next(d *delivery) bool {
 	if c.unacked == 0 {
-		return true
+		return !c.pausing
 	}
 	if !d.ch.Batches || c.lastFed != (consumerKey{d.ch, d.consumer.Tag}) {
 		return false
@@ -208,9 +208,9 @@ func (c *core) forget(ch *channel) {
 	ch.incoming = nil
 }
 
-// giveBack deliveries of a consumer that the app has cancelled before it got them.
-func (c *core) giveBack(ch *channel, tag string) {
-	for _, d := range c.waiting.take(func(d *delivery) bool { return d.ch == ch && d.consumer.Tag == tag }) {
-		ch.send(amqp.AppendNack(nil, ch.ID, d.msg.Tag))
+// giveBack deliveries that the app has not seen: the broker puts them where they were in the queue.
+func (c *core) giveBack(match func(*delivery) bool) {
+	for _, d := range c.waiting.take(match) {
+		d.ch.send(amqp.AppendNack(nil, d.ch.ID, d.msg.Tag))
 	}
 }

@@ -281,13 +281,15 @@ func (g *Gate) stop(ctx context.Context) (*replaylog.Writer, []byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.setMode(control.ModeHandingOver)
+	if err := c.pause(ctx); err != nil {
+		return nil, nil, err
+	}
 	end := &replaylog.End{}
 	for _, a := range c.consumersOf("") {
 		end.Consumers = append(end.Consumers, c.identify(a.consumer))
 		a.ch.cancel(a.consumer)
 	}
-	err := c.drain(ctx, c.stopped)
-	if err != nil {
+	if err := c.drain(ctx, c.stopped); err != nil {
 		return nil, nil, err
 	}
 	for l := range c.links {
@@ -301,18 +303,37 @@ func (g *Gate) stop(ctx context.Context) (*replaylog.Writer, []byte, error) {
 	return c.log, record, err
 }
 
+// pause between two batches of an app that settles in batches: once its consumers are cancelled, nothing would complete
+// one that has begun. What waits in the gate by then goes back to the broker.
+func (c *core) pause(ctx context.Context) error {
+	batches := false
+	c.each(func(ch *channel) { batches = batches || ch.Batches })
+	if !batches {
+		return nil
+	}
+	c.pausing = true
+	err := c.await(ctx, func() bool { return c.broken != "" || c.unacked == 0 })
+	if c.broken != "" {
+		return refuse(control.ReasonBroken, "%s", c.broken)
+	}
+	return err
+}
+
 // stopped tells whether nothing is subscribed, nothing waits and the app is settled.
 func (c *core) stopped() bool {
-	if len(c.waiting.list) > 0 || !c.settled() {
+	if !c.settled() {
 		return false
 	}
-	stopped := true
+	stopped := c.pausing || len(c.waiting.list) == 0
 	c.each(func(ch *channel) {
 		stopped = stopped && ch.incoming == nil
 		for _, k := range ch.Consumers {
 			stopped = stopped && !k.Subscribed
 		}
 	})
+	if stopped && c.pausing {
+		c.giveBack(func(*delivery) bool { return true })
+	}
 	return stopped
 }
 

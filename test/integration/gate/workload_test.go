@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -97,13 +98,20 @@ func (a *app) snapshot() state {
 }
 
 func (a *app) session(ctx context.Context) error {
-	conn, err := amqp091.DialConfig(a.uri, amqp091.Config{Heartbeat: 2 * time.Second})
+	conn, err := amqp091.DialConfig(a.uri, amqp091.Config{
+		Heartbeat: 2 * time.Second,
+		Dial: func(network, addr string) (net.Conn, error) {
+			c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+			if err == nil {
+				context.AfterFunc(ctx, func() { _ = c.Close() })
+			}
+			return c, err
+		},
+	})
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { _ = conn.CloseDeadline(time.Now()) })
-	defer stop()
 	ch, err := conn.Channel()
 	if err != nil {
 		return err
@@ -211,6 +219,12 @@ func requireExact(t *testing.T, p *producer, a *app) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("app applies %d messages", p.want.Last), func() bool { return a.snapshot().Last >= p.want.Last })
 	require.Equal(t, p.want, a.snapshot())
+	requireOutputs(t, p, a)
+}
+
+// requireOutputs checks that every output was published once, in order.
+func requireOutputs(t *testing.T, p *producer, a *app) {
+	t.Helper()
 	ch := broker(t)
 	var chain state
 	for seq := uint64(1); seq <= p.want.Last; seq++ {
