@@ -128,7 +128,7 @@ func testBrokerUsers(ctx context.Context, t *testing.T, c *Cluster) {
 	declare := func(user, queue string) error {
 		conn, err := amqp.Dial("amqp://" + user + ":" + user + "@" + ip + ":5672/")
 		require.NoError(t, err)
-		defer conn.Close()
+		defer conn.Close() //nolint:errcheck // may be broken by the broker
 		channel, err := conn.Channel()
 		require.NoError(t, err)
 		if _, err := channel.QueueDeclare(queue, false, true, false, false, nil); err != nil {

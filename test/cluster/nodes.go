@@ -128,8 +128,8 @@ func (c *Cluster) bootNode(n Node) error {
 	if err != nil {
 		return err
 	}
-	defer wait.Close()
-	defer connected.Close() // lets the node go on
+	defer wait.Close() //nolint:errcheck // nothing was written
+	defer connected.Close() //nolint:errcheck // nothing was written; this lets the node go on
 	cmd := exec.Command(s.NodeInit, "init", c.specPath(n.Name))
 	cmd.ExtraFiles = []*os.File{wait}
 	cmd.SysProcAttr = &syscall.SysProcAttr{

@@ -69,7 +69,7 @@ func (c *Cluster) start(name string, cmd *exec.Cmd) error {
 	if err != nil {
 		return fmt.Errorf("opening the log of %s: %w", name, err)
 	}
-	defer logFile.Close()
+	defer logFile.Close() //nolint:errcheck // the daemon has its own descriptor
 	cmd.Stdout, cmd.Stderr = logFile, logFile
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}

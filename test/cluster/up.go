@@ -51,11 +51,11 @@ func Up(ctx context.Context, o Options) (_ *Cluster, err error) {
 			err = errors.Join(err, c.takeDown(downCtx))
 		}
 	}()
-	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
-	defer cancel()
 	if err := c.prepare(ctx, o, artifacts, progress); err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
 	if err := c.boot(ctx, build.NewProgress(o.Out)); err != nil {
 		return nil, err
 	}

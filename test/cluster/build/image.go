@@ -31,7 +31,7 @@ func openLayer(file string) (*layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // opened for reading
 	hash, size, err := v1.SHA256(f)
 	return &layer{file: file, hash: hash, size: size}, err
 }
@@ -100,7 +100,7 @@ func writeArchive(dst, name string, img v1.Image, l *layer) (err error) {
 	if err != nil {
 		return err
 	}
-	defer content.Close()
+	defer content.Close() //nolint:errcheck // opened for reading
 	return errors.Join(
 		addFile(w, "oci-layout", 0o644, bytes.NewReader([]byte(`{"imageLayoutVersion":"1.0.0"}`)), 30),
 		addFile(w, "index.json", 0o644, bytes.NewReader(index), int64(len(index))),
@@ -125,7 +125,7 @@ func binaryLayer(dst, binary string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer in.Close() //nolint:errcheck // opened for reading
 	info, err := in.Stat()
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package build
 import (
 	"archive/tar"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -19,7 +20,7 @@ func readTar(t *testing.T, r io.Reader) map[string]string {
 	files, archive := map[string]string{}, tar.NewReader(r)
 	for {
 		header, err := archive.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return files
 		}
 		require.NoError(t, err)
@@ -37,7 +38,7 @@ func TestBinaryImage(t *testing.T) {
 
 	f, err := os.Open(archive)
 	require.NoError(t, err)
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // opened for reading
 	files := readTar(t, f)
 	blob := func(h v1.Hash) string {
 		content, ok := files["blobs/sha256/"+h.Hex]

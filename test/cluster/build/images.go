@@ -41,7 +41,7 @@ func pauseImage() Artifact {
 			if err != nil {
 				return err
 			}
-			defer os.RemoveAll(dir)
+			defer os.RemoveAll(dir) //nolint:errcheck // only temporary
 			source, binary := filepath.Join(dir, "pause.c"), filepath.Join(dir, "pause")
 			if err := os.WriteFile(source, []byte(pauseSource), 0o644); err != nil {
 				return err

@@ -27,7 +27,7 @@ func Enter(specFile string, pid int, argv []string) (int, error) {
 		if err != nil {
 			return 0, fmt.Errorf("entering the node: %w", err)
 		}
-		defer f.Close()
+		defer f.Close() //nolint:errcheck // opened for reading
 		files = append(files, f)
 	}
 	if err := join(spec.Cgroups, systemGroup); err != nil {

@@ -13,8 +13,8 @@ import (
 // networkReady is the descriptor that the harness closes once the node's link exists.
 const networkReady = 3
 
-// Init starts the node that the spec describes. It is PID 1 of new mount, PID, UTS, IPC and network namespaces and
-// does not return unless something fails. self and args start the second stage.
+// Init is the first stage of the node that the spec describes. It is PID 1 of new mount, PID, UTS, IPC and network
+// namespaces and does not return unless something fails. booting gives the arguments that start Boot.
 func Init(specFile string, booting func(specFile string) []string) error {
 	spec, err := readSpec(specFile)
 	if err != nil {

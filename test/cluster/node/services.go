@@ -68,7 +68,7 @@ func (s *supervisor) start(service Service) error {
 	if err != nil {
 		return fmt.Errorf("opening the log of %s: %w", service.Name, err)
 	}
-	defer logFile.Close()
+	defer logFile.Close() //nolint:errcheck // the service has its own descriptor
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	process, err := os.StartProcess(filepath.Join("/opt/bin", service.Argv[0]), service.Argv, &os.ProcAttr{

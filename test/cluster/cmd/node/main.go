@@ -21,7 +21,7 @@ func main() {
 
 func run(args []string) (int, error) {
 	if len(args) < 2 {
-		return 0, fmt.Errorf("want init SPEC or enter SPEC PID COMMAND...")
+		return 0, fmt.Errorf("want init SPEC or enter SPEC PID COMMAND")
 	}
 	switch command, spec := args[0], args[1]; {
 	case command == "init":
