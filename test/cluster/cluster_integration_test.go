@@ -5,6 +5,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -67,6 +68,21 @@ func TestCluster(t *testing.T) {
 		out, err := c.NodeExec(ctx, n.Name, "hostname")
 		require.NoError(t, err)
 		require.Equal(t, n.Name+"\n", out)
+	})
+	t.Run("a node's plug is pulled and put back", func(t *testing.T) {
+		reach := func(context.Context) (bool, error) {
+			conn, err := net.DialTimeout("tcp", nodeAt(2).IP()+":10250", time.Second)
+			if err != nil {
+				return false, nil
+			}
+			return true, conn.Close()
+		}
+		require.NoError(t, c.DisconnectNode("node2"))
+		reached, err := reach(ctx)
+		require.NoError(t, err)
+		require.False(t, reached)
+		require.NoError(t, c.ReconnectNode("node2"))
+		require.NoError(t, poll(ctx, "node2 to be reached", reach))
 	})
 	t.Run("a service that ends is started again", func(t *testing.T) {
 		before, err := c.NodeExec(ctx, "node2", "pgrep", "-x", "kubelet")

@@ -128,7 +128,7 @@ func (c *Cluster) bootNode(n Node) error {
 	if err != nil {
 		return err
 	}
-	defer wait.Close() //nolint:errcheck // nothing was written
+	defer wait.Close()      //nolint:errcheck // nothing was written
 	defer connected.Close() //nolint:errcheck // nothing was written; this lets the node go on
 	cmd := exec.Command(s.NodeInit, "init", c.specPath(n.Name))
 	cmd.ExtraFiles = []*os.File{wait}

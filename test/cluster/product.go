@@ -138,7 +138,7 @@ func (c *Cluster) importImage(ctx context.Context, n Node, archive string) error
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // opened for reading
 	endTogether(cmd)
 	cmd.Stdin = f
 	if _, err := output(cmd, "ctr images import"); err != nil {
