@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"slices"
 	"time"
 
 	"ms2m.dev/ms2m-descheduler/pkg/gate/amqp"
@@ -127,9 +128,15 @@ func (ch *channel) flushLocal() {
 	}
 }
 
+// asking tells whether the broker owes the gate an answer.
+func (ch *channel) asking() bool {
+	return slices.ContainsFunc(ch.pending, func(p pending) bool { return p.own })
+}
+
 // cancel a consumer at the broker.
 func (ch *channel) cancel(k *session.Consumer) {
-	ch.ask(amqp.BasicCancelOk, k.Tag, amqp.AppendCancel(nil, ch.ID, k.Tag), func(amqp.Frame) { k.Subscribed = false })
+	k.Subscribed = false
+	ch.ask(amqp.BasicCancelOk, k.Tag, amqp.AppendCancel(nil, ch.ID, k.Tag), nil)
 }
 
 // subscribe those consumers that the broker does not know, each with the prefetch it had.
@@ -146,7 +153,8 @@ func (ch *channel) subscribe() {
 			continue
 		}
 		use(k.Qos)
-		ch.ask(amqp.BasicConsumeOk, k.Tag, amqp.AppendConsume(nil, ch.ID, k.Consume), func(amqp.Frame) { k.Subscribed = true })
+		k.Subscribed = true
+		ch.ask(amqp.BasicConsumeOk, k.Tag, amqp.AppendConsume(nil, ch.ID, k.Consume), nil)
 	}
 	use(ch.Qos)
 }

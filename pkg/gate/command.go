@@ -140,10 +140,9 @@ func (g *Gate) openLog(ctx context.Context, queue string) error {
 
 // closeLog and delete the queue, if it is named. That it fails harms nobody: an unused log expires.
 func (g *Gate) closeLog(queue string) {
-	conn := g.logConn
-	g.logConn = nil
+	conn, writer := g.logConn, g.writer
+	g.logConn, g.writer = nil, nil
 	g.core.mu.Lock()
-	writer := g.core.log
 	g.core.log = nil
 	g.core.mu.Unlock()
 	if writer != nil {

@@ -47,7 +47,7 @@ type core struct {
 	forwarded uint64
 
 	// Since the cut.
-	log     *replaylog.Writer
+	log     appender
 	entries uint64
 	digest  replaylog.Digest
 	outputs outputs
@@ -58,6 +58,14 @@ type core struct {
 type consumerKey struct {
 	ch  *channel
 	tag string
+}
+
+// appender takes the records of the log.
+type appender interface {
+	// Append a record, without waiting.
+	Append(record []byte)
+	// Confirmed records.
+	Confirmed() uint64
 }
 
 func newCore(mode control.Mode) *core {

@@ -41,6 +41,7 @@ type Gate struct {
 	expiry   *time.Timer
 	// logConn of the migration under way.
 	logConn *replaylog.Conn
+	writer  *replaylog.Writer
 
 	recMu sync.Mutex
 	rec   record

@@ -42,7 +42,7 @@ func (g *Gate) ServeControl() error {
 	if err != nil {
 		return fmt.Errorf("listening on control socket: %w", err)
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
+	if err := os.Chmod(path, 0o660); err != nil {
 		return fmt.Errorf("protecting control socket: %w", err)
 	}
 	s := &http.Server{Handler: g.Handler(), ReadHeaderTimeout: 5 * time.Second}

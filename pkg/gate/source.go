@@ -196,6 +196,7 @@ func (g *Gate) Release(ctx context.Context, r control.ReleaseRequest) error {
 		return err
 	}
 	g.expiry.Stop()
+	g.writer = writer
 	g.hold.held.Observe(now.Sub(g.cut.HeldSince).Seconds())
 	g.core.mu.Lock()
 	defer g.core.mu.Unlock()
@@ -256,7 +257,7 @@ func (g *Gate) doHandOver(ctx context.Context, r control.Command) error {
 	if err != nil {
 		return err
 	}
-	writer, end, err := g.stop(ctx)
+	end, err := g.stop(ctx)
 	switch {
 	case errors.Is(err, errTakenBack) || g.ending.Err() != nil:
 		return err
@@ -265,42 +266,48 @@ func (g *Gate) doHandOver(ctx context.Context, r control.Command) error {
 		return errors.Join(err, g.goOn(r.Epoch, err.Error()))
 	}
 	held := time.Now()
-	writer.Append(end)
+	g.writer.Append(end)
 	ctx, cancel := context.WithTimeout(ctx, logTimeout)
 	defer cancel()
-	if err := writer.Flush(ctx); err != nil {
+	if err := g.writer.Flush(ctx); err != nil {
 		g.breaks(err)
 		return refuse(control.ReasonBroken, "%v", err)
 	}
 	return g.become(func(rec *record) { rec.Mode, rec.HeldSince = control.ModeHandedOver, &held })
 }
 
-// stop consuming, and return the log with its END.
-func (g *Gate) stop(ctx context.Context) (*replaylog.Writer, []byte, error) {
+// stop consuming, and return the log's END.
+func (g *Gate) stop(ctx context.Context) ([]byte, error) {
 	c := g.core
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.setMode(control.ModeHandingOver)
 	if err := c.pause(ctx); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	end := &replaylog.End{}
 	for _, a := range c.consumersOf("") {
-		end.Consumers = append(end.Consumers, c.identify(a.consumer))
 		a.ch.cancel(a.consumer)
 	}
 	if err := c.drain(ctx, c.stopped); err != nil {
-		return nil, nil, err
+		return nil, err
+	}
+	// The app publishes and subscribes nothing from here on.
+	c.setMode(control.ModeHandedOver)
+	return c.end().Append(nil)
+}
+
+// end of the log.
+func (c *core) end() *replaylog.End {
+	end := &replaylog.End{
+		Entries: c.entries, Digest: c.digest, Outputs: c.outputs.count, OutputsDigest: c.outputs.digest,
+	}
+	for _, a := range c.consumersOf("") {
+		end.Consumers = append(end.Consumers, c.identify(a.consumer))
 	}
 	for l := range c.links {
 		end.Sessions = append(end.Sessions, l.Session)
 	}
-	end.Entries, end.Digest = c.entries, c.digest
-	end.Outputs, end.OutputsDigest = c.outputs.count, c.outputs.digest
-	// The app publishes and subscribes nothing from here on.
-	c.setMode(control.ModeHandedOver)
-	record, err := end.Append(nil)
-	return c.log, record, err
+	return end
 }
 
 // pause between two batches of an app that settles in batches: once its consumers are cancelled, nothing would complete

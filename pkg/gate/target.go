@@ -130,12 +130,9 @@ func (g *Gate) subscribe(ctx context.Context) {
 	defer c.mu.Unlock()
 	c.goLive()
 	err := c.await(ctx, func() bool {
-		for _, a := range c.consumersOf("") {
-			if !a.consumer.Subscribed {
-				return false
-			}
-		}
-		return true
+		asking := false
+		c.each(func(ch *channel) { asking = asking || ch.asking() })
+		return !asking
 	})
 	if err != nil {
 		slog.Warn("broker has not confirmed all consumers", "err", err)

@@ -38,7 +38,7 @@ type Consumer struct {
 	Qos amqp.Qos `json:"qos"`
 	// Order of its subscription among all consumers of the gate.
 	Order uint64 `json:"order"`
-	// Subscribed at the broker.
+	// Subscribed at the broker, or about to be: what the broker was asked last.
 	Subscribed bool `json:"subscribed"`
 }
 
