@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -71,7 +72,7 @@ func note(v Verdict) string {
 	if v.InForce != nil {
 		kept = "version " + v.InForce.Version + " stays in force"
 	}
-	text := v.Message
+	text := strings.ReplaceAll(v.Message, "\n", "; ") // lists of events show one line
 	if room := maxNote - len(kept) - len("; "); len(text) > room {
 		text = text[:room-len("…")] + "…"
 	}

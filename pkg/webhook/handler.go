@@ -3,9 +3,9 @@ package webhook
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -41,9 +41,9 @@ func (h *pods) Handle(ctx context.Context, req admission.Request) admission.Resp
 		return admission.Allowed("the pod is not labelled " + v1alpha1.LabelMigratable + "=true")
 	}
 	if reasons := refusals(pod); len(reasons) > 0 {
-		err := errors.Join(reasons...)
-		slog.WarnContext(ctx, "Pod refused", "namespace", req.Namespace, "pod", pod.Name, "generateName", pod.GenerateName, "reasons", err.Error())
-		return admission.Denied("the pod is labelled " + v1alpha1.LabelMigratable + "=true but can never be migrated: " + err.Error())
+		all := strings.Join(reasons, "; ")
+		slog.WarnContext(ctx, "Pod refused", "namespace", req.Namespace, "pod", pod.Name, "generateName", pod.GenerateName, "reasons", all)
+		return admission.Denied("the pod is labelled " + v1alpha1.LabelMigratable + "=true but can never be migrated: " + all)
 	}
 	prepare(pod, h.gateImage)
 	raw, err := json.Marshal(pod)

@@ -11,8 +11,8 @@ import (
 )
 
 // refusals are all reasons, in words that tell what to change, for which the pod could never be migrated.
-func refusals(pod *corev1.Pod) (reasons []error) {
-	refuse := func(format string, args ...any) { reasons = append(reasons, fmt.Errorf(format, args...)) }
+func refusals(pod *corev1.Pod) (reasons []string) {
+	refuse := func(format string, args ...any) { reasons = append(reasons, fmt.Sprintf(format, args...)) }
 	spec := &pod.Spec
 
 	if rc := spec.RuntimeClassName; rc != nil && *rc != v1alpha1.RuntimeClass {
@@ -40,8 +40,9 @@ func refusals(pod *corev1.Pod) (reasons []error) {
 			refuse("volume %q is a hostPath, which stays on its node: use another kind of volume", v.Name)
 		}
 	}
-	if err := checkBrokerPorts(pod); err != nil {
-		reasons = append(reasons, err)
+	if bad := badBrokerPort(pod); bad != "" {
+		refuse("annotation %s is %q: %s is not a port of a broker; write ports separated by commas, as 5672,5673",
+			v1alpha1.AnnotationBrokerPorts, pod.Annotations[v1alpha1.AnnotationBrokerPorts], bad)
 	}
 	for _, c := range spec.InitContainers {
 		if isGate(c) {
@@ -68,9 +69,9 @@ func isOurs(c corev1.Container) bool {
 		c.SecurityContext != nil && c.SecurityContext.RunAsUser != nil && *c.SecurityContext.RunAsUser == v1alpha1.GateUID
 }
 
-func containerRefusals(spec *corev1.PodSpec, c corev1.Container) (reasons []error) {
+func containerRefusals(spec *corev1.PodSpec, c corev1.Container) (reasons []string) {
 	refuse := func(format string, args ...any) {
-		reasons = append(reasons, fmt.Errorf("container %q "+format, append([]any{c.Name}, args...)...))
+		reasons = append(reasons, fmt.Sprintf("container %q "+format, append([]any{c.Name}, args...)...))
 	}
 	if s := c.SecurityContext; s != nil && s.Privileged != nil && *s.Privileged {
 		refuse("is privileged: give it the capabilities it needs instead")
@@ -113,17 +114,17 @@ func isDevice(name corev1.ResourceName) bool {
 	return qualified && domain != "kubernetes.io" && !strings.HasSuffix(domain, ".kubernetes.io")
 }
 
-func checkBrokerPorts(pod *corev1.Pod) error {
+// badBrokerPort returns the part of the annotation that is no port of a broker; empty when all are.
+func badBrokerPort(pod *corev1.Pod) string {
 	text, ok := pod.Annotations[v1alpha1.AnnotationBrokerPorts]
 	if !ok {
-		return nil
+		return ""
 	}
 	for _, field := range strings.Split(text, ",") {
 		port, err := strconv.Atoi(strings.TrimSpace(field))
 		if err != nil || port < 1 || port > 65535 || port == v1alpha1.GatePort || port == v1alpha1.GateMetricsPort {
-			return fmt.Errorf("annotation %s is %q: %q is not a port of a broker; write ports separated by commas, as 5672,5673",
-				v1alpha1.AnnotationBrokerPorts, text, field)
+			return fmt.Sprintf("%q", field)
 		}
 	}
-	return nil
+	return ""
 }

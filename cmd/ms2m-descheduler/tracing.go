@@ -1,0 +1,38 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/spf13/pflag"
+	"sigs.k8s.io/descheduler/pkg/tracing"
+)
+
+// tracingOptions are the descheduler's own flags for its traces.
+type tracingOptions struct {
+	endpoint   string
+	caCert     string
+	service    string
+	namespace  string
+	sampleRate float64
+	fallback   bool
+}
+
+func (o *tracingOptions) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.endpoint, "otel-collector-endpoint", "", "Address of the OpenTelemetry collector; empty for no traces.")
+	f.StringVar(&o.caCert, "otel-transport-ca-cert", "", "Authority's certificate of the collector.")
+	f.StringVar(&o.service, "otel-service-name", "ms2m-descheduler", "Service name in traces.")
+	f.StringVar(&o.namespace, "otel-trace-namespace", "", "Service namespace in traces.")
+	f.Float64Var(&o.sampleRate, "otel-sample-rate", 1, "Share of the cycles that are traced, 0 to 1.")
+	f.BoolVar(&o.fallback, "otel-fallback-no-op-on-error", false, "Go on without traces when the collector cannot be set up.")
+}
+
+// start sends traces until the returned function is called.
+func (o *tracingOptions) start(ctx context.Context) (stop func()) {
+	err := tracing.NewTracerProvider(ctx, o.endpoint, o.caCert, o.service, o.namespace, o.sampleRate, o.fallback)
+	if err != nil {
+		slog.ErrorContext(ctx, "Setting up traces failed", "error", err)
+		return func() {}
+	}
+	return func() { tracing.Shutdown(context.WithoutCancel(ctx)) }
+}
