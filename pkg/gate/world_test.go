@@ -79,17 +79,15 @@ func raw(m amqp.Method, args ...byte) []byte {
 	return append(append(b, args...), 0xCE)
 }
 
+// frames of what is in b, copied.
 func frames(b []byte) (all []amqp.Frame) {
-	r := amqp.NewReader(bytes.NewReader(b))
-	r.SetMax(0)
-	for {
-		f, err := r.Next()
-		if err != nil {
-			return all
-		}
-		f.Raw = bytes.Clone(f.Raw)
-		all = append(all, f)
+	b = bytes.Clone(b)
+	for len(b) > 0 {
+		n := int(binary.BigEndian.Uint32(b[3:])) + amqp.Overhead
+		all = append(all, amqp.Frame{Type: b[0], Channel: binary.BigEndian.Uint16(b[1:]), Raw: b[:n:n]})
+		b = b[n:]
 	}
+	return all
 }
 
 func (i *instance) say(b []byte) { i.appToGate = append(i.appToGate, frames(b)...) }
