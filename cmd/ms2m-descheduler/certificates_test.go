@@ -95,7 +95,9 @@ func TestControllerTrustsNoOtherAgent(t *testing.T) {
 	require.NoError(t, err)
 	here, there := net.Pipe()
 	ended := make(chan error, 1)
-	go func() { ended <- tls.Server(there, &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{pair}}).Handshake() }()
+	go func() {
+		ended <- tls.Server(there, &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{pair}}).Handshake()
+	}()
 	require.ErrorContains(t, tls.Client(here, k.agentTLS()).Handshake(), "unknown authority")
 	require.Error(t, <-ended)
 }

@@ -53,8 +53,11 @@ func TestCheckpointDeliveryTicket(t *testing.T) {
 	_, err = to.CommitTicket(t.Context(), targetUID, "app")
 	requireRefused(t, err, http.StatusConflict, "from ready to committed")
 	require.NoError(t, to.DeleteTicket(t.Context(), targetUID, "app"))
-	_, err = to.GetTicket(t.Context(), targetUID, "app")
-	requireRefused(t, err, http.StatusNotFound, "no restore ticket")
+	withdrawn, err := to.GetTicket(t.Context(), targetUID, "app")
+	require.NoError(t, err)
+	require.Equal(t, fcc.TicketFailed, withdrawn.State, "a wrapper that waits must learn that it waits in vain")
+	require.NoDirExists(t, filepath.Join(target.options.Root, "tickets", targetUID, "app", "archive"), "memory must not stay")
+	require.NoError(t, to.DeleteTicket(t.Context(), targetUID, "other"), "none is no error")
 	require.NoError(t, from.DeleteCheckpoints(t.Context(), "migration"))
 	require.NoDirExists(t, filepath.Join(source.options.Root, "checkpoints", "migration"))
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -32,24 +33,17 @@ type records struct {
 	folder   string
 	archives string
 
-	mu    sync.Mutex
-	locks map[string]*sync.Mutex // by container of a pod
+	seed  maphash.Seed
+	locks [64]sync.Mutex // by hash of the pod's container
 }
 
 func newRecords(folder, archives string) *records {
-	return &records{folder: folder, archives: archives, locks: map[string]*sync.Mutex{}}
+	return &records{folder: folder, archives: archives, seed: maphash.MakeSeed()}
 }
 
 // lock a container of a pod: its checkpoints and their deliveries happen one after the other.
 func (s *records) lock(podUID, container string) (unlock func()) {
-	s.mu.Lock()
-	key := podUID + "/" + container
-	l := s.locks[key]
-	if l == nil {
-		l = &sync.Mutex{}
-		s.locks[key] = l
-	}
-	s.mu.Unlock()
+	l := &s.locks[maphash.String(s.seed, podUID+"/"+container)%uint64(len(s.locks))]
 	l.Lock()
 	return l.Unlock
 }

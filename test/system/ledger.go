@@ -28,7 +28,8 @@ type Load struct {
 	Rate float64
 	// Producers, default 1.
 	Producers int
-	Arrivals  producer.Arrivals
+	// Arrivals, default constant.
+	Arrivals producer.Arrivals
 }
 
 // Ledger at work: deployed, fed and judged.
@@ -47,6 +48,9 @@ type Ledger struct {
 func (s *System) StartLedger(ctx context.Context, load Load) (*Ledger, error) {
 	if load.Producers == 0 {
 		load.Producers = 1
+	}
+	if load.Arrivals == "" {
+		load.Arrivals = producer.Constant
 	}
 	if load.Ledger.Namespace == "" {
 		load.Ledger.Namespace = deploy.Name

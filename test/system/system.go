@@ -80,7 +80,11 @@ func (s *System) install(ctx context.Context) error {
 		return err
 	}
 	s.Say("Installing ms2m-descheduler")
-	if _, err := s.Cluster.Kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-k", filepath.Join(cluster.Root, "manifests")); err != nil {
+	root, err := cluster.ProjectRoot()
+	if err != nil {
+		return err
+	}
+	if _, err := s.Cluster.Kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-k", filepath.Join(root, "manifests")); err != nil {
 		return err
 	}
 	return s.awaitProduct(ctx)

@@ -92,7 +92,7 @@ func (c *Client) CommitTicket(ctx context.Context, podUID, container string) (Ti
 	return out, c.call(ctx, http.MethodPost, ticketPath(podUID, container)+"/commit", nil, &out)
 }
 
-// DeleteTicket removes a ticket and its archive; none is no error.
+// DeleteTicket withdraws a ticket and wipes its archive; none is no error. The pod can then only end.
 func (c *Client) DeleteTicket(ctx context.Context, podUID, container string) error {
 	return c.call(ctx, http.MethodDelete, ticketPath(podUID, container), nil, nil)
 }

@@ -69,6 +69,11 @@ func (w *wrapper) restoreTaken(c command, s *spec, bundle string, t *fcc.Taken) 
 	if err := applyRootDiff(s, unpacked); err != nil {
 		return err
 	}
+	takeBack, err := lendTmp(s)
+	if err != nil {
+		return err
+	}
+	defer takeBack()
 	args, err := c.forRestore(bundle, filepath.Join(unpacked, archive.Images), work)
 	if err != nil {
 		return err
