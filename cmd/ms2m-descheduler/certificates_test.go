@@ -64,6 +64,20 @@ func TestReplicasThatStartTogetherAgree(t *testing.T) {
 	}
 }
 
+// connection returns both ends of a TCP connection. Its buffers let an end that fails say so and go.
+func connection(t *testing.T) (client, server net.Conn) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close() //nolint:errcheck // only listened
+	client, err = net.Dial("tcp", listener.Addr().String())
+	require.NoError(t, err)
+	server, err = listener.Accept()
+	require.NoError(t, err)
+	t.Cleanup(func() { client.Close(); server.Close() }) //nolint:errcheck // at the end
+	return client, server
+}
+
 func TestControllerAndAgentTrustEachOther(t *testing.T) {
 	k := newCertificates()
 	require.NoError(t, k.ensure(t.Context()))
@@ -72,10 +86,9 @@ func TestControllerAndAgentTrustEachOther(t *testing.T) {
 	require.NoError(t, err)
 	trust := x509.NewCertPool()
 	require.True(t, trust.AppendCertsFromPEM(data[keyCACert]))
-	here, there := net.Pipe()
+	here, there := connection(t)
 	agent := tls.Server(there, &tls.Config{
 		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{pair}, ClientCAs: trust, ClientAuth: tls.RequireAndVerifyClientCert,
-		SessionTicketsDisabled: true, // nobody would read them from the pipe
 	})
 	var group errgroup.Group
 	group.Go(agent.Handshake)
@@ -93,7 +106,7 @@ func TestControllerTrustsNoOtherAgent(t *testing.T) {
 	require.NoError(t, err)
 	pair, err := tls.X509KeyPair(issued.Cert, issued.Key)
 	require.NoError(t, err)
-	here, there := net.Pipe()
+	here, there := connection(t)
 	ended := make(chan error, 1)
 	go func() {
 		ended <- tls.Server(there, &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{pair}}).Handshake()
