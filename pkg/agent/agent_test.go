@@ -132,8 +132,8 @@ func TestCertificatesDecide(t *testing.T) {
 
 	config, err := identity(t, ca, v1alpha1.ControllerIdentity).ClientTLS()
 	require.NoError(t, err)
-	resp := post(t, config, "https://"+n.address+client.PathArchives+"/"+targetUID+"/app", nil)
-	require.Equal(t, http.StatusForbidden, resp.StatusCode, "archives come from agents only")
+	status := post(t, config, "https://"+n.address+client.PathArchives+"/"+targetUID+"/app")
+	require.Equal(t, http.StatusForbidden, status, "archives come from agents only")
 
 	stranger, err := identity(t, authority(t), v1alpha1.ControllerIdentity).ClientTLS()
 	require.NoError(t, err)

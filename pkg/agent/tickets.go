@@ -52,17 +52,7 @@ func (a *Agent) deleteTicket(r *http.Request) (any, error) {
 	if err := checkNames(container, podUID); err != nil {
 		return nil, err
 	}
-	return none{}, a.withdraw(podUID, container)
-}
-
-// withdraw wipes a ticket's archive and leaves the ticket failed until its pod is gone: a wrapper that waits for it, or
-// comes for it later, learns at once that it waits in vain, and the pod can end.
-func (a *Agent) withdraw(podUID, container string) error {
-	_, err := a.tickets.Fail(podUID, container, "withdrawn: the migration is rolled back")
-	if errors.Is(err, fcc.ErrNoTicket) {
-		return nil
-	}
-	return errors.Join(err, a.tickets.Wipe(podUID, container))
+	return none{}, a.tickets.Withdraw(podUID, container)
 }
 
 func (a *Agent) withRestarts(t fcc.Ticket) client.Ticket {

@@ -129,7 +129,37 @@ func (s *Store) Fail(podUID, container, reason string) (Ticket, error) {
 	})
 }
 
-// Delete removes a ticket with all that came with it; none is no error.
+// Withdraw wipes a ticket's archive and fails the ticket, or makes a failed one: a wrapper that waits for it, or comes
+// for it later, learns at once that it waits in vain, and the pod can end. A committed ticket stays committed, since its
+// container may start again.
+func (s *Store) Withdraw(podUID, container string) error {
+	if err := errors.Join(CheckIDs(podUID), CheckContainer(container)); err != nil {
+		return fmt.Errorf("withdrawing ticket: %w", err)
+	}
+	_, err := s.Fail(podUID, container, reasonWithdrawn)
+	if errors.Is(err, ErrNoTicket) {
+		err = s.putFailed(podUID, container)
+	}
+	if err != nil && !errors.Is(err, ErrState) {
+		return err
+	}
+	return s.Wipe(podUID, container)
+}
+
+// putFailed makes a ticket that has failed before it was given.
+func (s *Store) putFailed(podUID, container string) error {
+	unlock, err := s.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := os.MkdirAll(s.Folder(podUID, container), 0o700); err != nil {
+		return fmt.Errorf("withdrawing ticket: %w", err)
+	}
+	return s.write(Ticket{PodUID: podUID, Container: container, State: TicketFailed, Reason: reasonWithdrawn, Changed: time.Now()})
+}
+
+// Delete removes a ticket with all that came with it, once its pod is gone; none is no error.
 func (s *Store) Delete(podUID, container string) error {
 	if err := errors.Join(CheckIDs(podUID), CheckContainer(container)); err != nil {
 		return fmt.Errorf("deleting ticket: %w", err)

@@ -125,6 +125,32 @@ func TestEndBeforeCommitFailsTicket(t *testing.T) {
 	require.Empty(t, committed.Reason)
 }
 
+func TestWithdraw(t *testing.T) {
+	s := ready(t)
+	for range 2 {
+		require.NoError(t, s.Withdraw(pod, container))
+	}
+	_, err := s.Take(pod, container, "id")
+	require.ErrorContains(t, err, reasonWithdrawn)
+	require.NoDirExists(t, s.Archive(pod, container))
+
+	const other = "99999999-2222-3333-4444-555555555555"
+	require.NoError(t, s.Withdraw(other, container))
+	_, err = s.Take(other, container, "id")
+	require.ErrorContains(t, err, reasonWithdrawn, "a wrapper that waits for a ticket that never came gives up, too")
+
+	s = ready(t)
+	taken, err := s.Take(pod, container, "id")
+	require.NoError(t, err)
+	require.NoError(t, taken.Done())
+	_, err = s.Commit(pod, container)
+	require.NoError(t, err)
+	require.NoError(t, s.Withdraw(pod, container))
+	ticket, err := s.Get(pod, container)
+	require.NoError(t, err)
+	require.Equal(t, TicketCommitted, ticket.State, "a committed container may start again")
+}
+
 func TestPutIsBoundToItsMigration(t *testing.T) {
 	s := ready(t)
 	again, err := s.Put("migration", pod, container)

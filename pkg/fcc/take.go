@@ -10,10 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Reasons of tickets that Take fails.
+// Reasons of failed tickets.
 const (
-	reasonEnded  = "the restored container ended before the commit"
-	reasonKilled = "the runtime wrapper died while it restored the container"
+	reasonEnded     = "the restored container ended before the commit"
+	reasonKilled    = "the runtime wrapper died while it restored the container"
+	reasonWithdrawn = "the ticket was withdrawn: the migration was rolled back"
 )
 
 // Taken is a ticket whose restore is under way in this process. The process's death leaves it restoring, and the next

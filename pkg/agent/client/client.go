@@ -92,7 +92,9 @@ func (c *Client) CommitTicket(ctx context.Context, podUID, container string) (Ti
 	return out, c.call(ctx, http.MethodPost, ticketPath(podUID, container)+"/commit", nil, &out)
 }
 
-// DeleteTicket withdraws a ticket and wipes its archive; none is no error. The pod can then only end.
+// DeleteTicket withdraws a ticket and wipes its archive: unless it was committed, the container will never start, and a
+// runtime wrapper that waits for the ticket gives up at once, so that the pod can end. It may be repeated, and there
+// need not be a ticket. What is left of it goes with the pod.
 func (c *Client) DeleteTicket(ctx context.Context, podUID, container string) error {
 	return c.call(ctx, http.MethodDelete, ticketPath(podUID, container), nil, nil)
 }

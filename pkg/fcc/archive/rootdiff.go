@@ -136,7 +136,7 @@ func (a *applying) write(name string, h *tar.Header, content io.Reader) error {
 	if err := a.root.MkdirAll(path.Dir(name), 0o755); err != nil {
 		return err
 	}
-	if old, err := a.root.Lstat(name); err == nil && !(old.IsDir() && h.Typeflag == tar.TypeDir) {
+	if old, err := a.root.Lstat(name); err == nil && (!old.IsDir() || h.Typeflag != tar.TypeDir) {
 		if name == "." {
 			return refuse(h.Name, "replaces the root file system itself")
 		}
@@ -214,7 +214,7 @@ func (a *applying) dress(name string, h *tar.Header) error {
 	}
 	for key, value := range h.PAXRecords {
 		attribute, ok := strings.CutPrefix(key, "SCHILY.xattr.")
-		if !ok || !(attribute == "security.capability" || strings.HasPrefix(attribute, "user.")) {
+		if !ok || (attribute != "security.capability" && !strings.HasPrefix(attribute, "user.")) {
 			continue
 		}
 		if err := unix.Fsetxattr(int(f.Fd()), attribute, []byte(value), 0); err != nil && !errors.Is(err, unix.ENOTSUP) {

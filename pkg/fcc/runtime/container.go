@@ -25,7 +25,7 @@ func (w *wrapper) prepareContainer(s *spec, podUID, name string) error {
 	}
 	s.object("annotations")[criu.AnnotationConfig] = options
 	denyIOUring(s)
-	if name == gateContainer {
+	if name == GateContainer {
 		if err := w.mountGateFolder(s, podUID); err != nil {
 			return err
 		}
@@ -75,8 +75,8 @@ func architectures() []any {
 func (w *wrapper) mountGateFolder(s *spec, podUID string) error {
 	mounts := s.list(s.tree, "mounts")
 	for _, m := range mounts {
-		if m, ok := m.(map[string]any); ok && m["destination"] == gateFolder {
-			return fmt.Errorf("preparing gate: the pod mounts something at %s: remove that volume mount", gateFolder)
+		if m, ok := m.(map[string]any); ok && m["destination"] == GateFolder {
+			return fmt.Errorf("preparing gate: the pod mounts something at %s: remove that volume mount", GateFolder)
 		}
 	}
 	folder, err := makeGateFolder(w.Root, podUID)
@@ -84,7 +84,7 @@ func (w *wrapper) mountGateFolder(s *spec, podUID string) error {
 		return fmt.Errorf("preparing gate: %w", err)
 	}
 	s.tree["mounts"] = append(mounts, map[string]any{
-		"destination": gateFolder, "type": "bind", "source": folder,
+		"destination": GateFolder, "type": "bind", "source": folder,
 		"options": []any{"bind", "rw", "nosuid", "nodev", "noexec", "rprivate"},
 	})
 	// With the folder's group this lets the agent, root without any capability, connect to the gate's socket.
@@ -106,5 +106,5 @@ func makeGateFolder(root, podUID string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return folder, errors.Join(d.Chown(gateUID, 0), d.Chmod(os.ModeSetgid|0o770), d.Close())
+	return folder, errors.Join(d.Chown(GateUID, 0), d.Chmod(os.ModeSetgid|0o770), d.Close())
 }

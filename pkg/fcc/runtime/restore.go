@@ -55,7 +55,7 @@ func (w *wrapper) awaitTicket(podUID, name, id string) (*fcc.Taken, error) {
 		case err != nil && !errors.Is(err, fcc.ErrNoTicket):
 			return nil, err
 		case time.Now().After(deadline) && err != nil:
-			return nil, fmt.Errorf("awaiting restore ticket for %s: the pod's annotation %s names container %s, but no migration has given it one: %w", patience, annotationRestore, name, err)
+			return nil, fmt.Errorf("awaiting restore ticket for %s: the pod's annotation %s names container %s, but no migration has given it one: %w", patience, AnnotationRestore, name, err)
 		case time.Now().After(deadline):
 			return nil, fmt.Errorf("awaiting checkpoint for %s: the archive of migration %s has not arrived", patience, t.Migration)
 		}

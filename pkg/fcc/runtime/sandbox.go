@@ -24,7 +24,7 @@ func prepareSandbox(s *spec) error {
 	if path == "" {
 		return errors.New("preparing sandbox: the pod uses the node's network, where connections cannot be redirected to its gate: remove hostNetwork or the label ms2m.dev/migratable")
 	}
-	ports, err := brokerPorts(s.annotation(annotationBrokerPorts))
+	ports, err := brokerPorts(s.annotation(AnnotationBrokerPorts))
 	if err != nil {
 		return err
 	}
@@ -46,8 +46,8 @@ func brokerPorts(annotation string) ([]uint16, error) {
 	var ports []uint16
 	for _, text := range strings.Split(annotation, ",") {
 		p, err := strconv.ParseUint(strings.TrimSpace(text), 10, 16)
-		if err != nil || p == 0 || p == gatePort {
-			return nil, fmt.Errorf("reading annotation %s: %q is no port of a broker", annotationBrokerPorts, text)
+		if err != nil || p == 0 || p == GatePort {
+			return nil, fmt.Errorf("reading annotation %s: %q is no port of a broker", AnnotationBrokerPorts, text)
 		}
 		ports = append(ports, uint16(p))
 	}
@@ -83,12 +83,12 @@ func redirection(port uint16) []expr.Any {
 	const register = 1
 	return []expr.Any{
 		&expr.Meta{Key: expr.MetaKeySKUID, Register: register},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: register, Data: binary.NativeEndian.AppendUint32(nil, gateUID)},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: register, Data: binary.NativeEndian.AppendUint32(nil, GateUID)},
 		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: register},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: []byte{unix.IPPROTO_TCP}},
 		&expr.Payload{DestRegister: register, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: register, Data: binary.BigEndian.AppendUint16(nil, port)},
-		&expr.Immediate{Register: register, Data: binary.BigEndian.AppendUint16(nil, gatePort)},
+		&expr.Immediate{Register: register, Data: binary.BigEndian.AppendUint16(nil, GatePort)},
 		&expr.Redir{RegisterProtoMin: register},
 	}
 }

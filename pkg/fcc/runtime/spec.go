@@ -11,21 +11,22 @@ import (
 	"strings"
 )
 
-// Annotations of containers. The first three are containerd's, which no user can set.
+// What the wrapper shares with webhook and gate. It is repeated here, because the wrapper is to be small and the API's
+// package needs Kubernetes' libraries; a test of the agent, which knows both, compares them.
 const (
-	annotationType        = "io.kubernetes.cri.container-type"
-	annotationName        = "io.kubernetes.cri.container-name"
-	annotationPodUID      = "io.kubernetes.cri.sandbox-uid"
-	annotationRestore     = "ms2m.dev/restore"
-	annotationBrokerPorts = "ms2m.dev/broker-ports"
+	AnnotationRestore     = "ms2m.dev/restore"
+	AnnotationBrokerPorts = "ms2m.dev/broker-ports"
+	GateContainer         = "ms2m-gate"
+	GateFolder            = "/run/ms2m"
+	GateUID               = 65420
+	GatePort              = 45672
 )
 
-// Fixed names and numbers that webhook, gate and wrapper agree on.
+// Annotations by containerd, which no user can set.
 const (
-	gateContainer = "ms2m-gate"
-	gateUID       = 65420
-	gatePort      = 45672
-	gateFolder    = "/run/ms2m"
+	annotationType   = "io.kubernetes.cri.container-type"
+	annotationName   = "io.kubernetes.cri.container-name"
+	annotationPodUID = "io.kubernetes.cri.sandbox-uid"
 )
 
 // spec is a bundle's config.json. It is edited as a tree, so that what the wrapper does not know stays as it is.
@@ -119,6 +120,6 @@ func (s *spec) rootfs() (string, error) {
 
 // restored tells whether the pod asks for the restore of this container.
 func (s *spec) restored(container string) bool {
-	names := strings.Split(s.annotation(annotationRestore), ",")
+	names := strings.Split(s.annotation(AnnotationRestore), ",")
 	return slices.ContainsFunc(names, func(n string) bool { return strings.TrimSpace(n) == container })
 }

@@ -7,8 +7,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"ms2m.dev/ms2m-descheduler/pkg/api/v1alpha1"
 )
 
 // bundle with the configuration.
@@ -17,15 +15,6 @@ func bundle(t *testing.T, config string) string {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.json"), []byte(config), 0o600))
 	return dir
-}
-
-func TestNamesAgreeWithTheAPI(t *testing.T) {
-	require.Equal(t, v1alpha1.AnnotationRestore, annotationRestore)
-	require.Equal(t, v1alpha1.AnnotationBrokerPorts, annotationBrokerPorts)
-	require.Equal(t, v1alpha1.GateContainer, gateContainer)
-	require.Equal(t, v1alpha1.GateFolder, gateFolder)
-	require.EqualValues(t, v1alpha1.GateUID, gateUID)
-	require.EqualValues(t, v1alpha1.GatePort, gatePort)
 }
 
 func TestSpecKeepsWhatItDoesNotKnow(t *testing.T) {

@@ -170,9 +170,10 @@ func TestTicketOfAnotherPodRestoresNothing(t *testing.T) {
 	deliver(t, r, world.nodes[0], meant)
 	running(t, meant)
 	event(t, other, "no migration has given it one")
-	now := get(t.Context(), other)
+	// The kubelet reports nothing of a pod while the wrapper waits in it.
+	var now *corev1.Pod
+	require.Eventually(t, func() bool { now = get(t.Context(), other); return now.Status.PodIP != "" }, time.Minute, poll)
 	require.Nil(t, now.Status.ContainerStatuses[0].State.Running)
-	require.NotEmpty(t, now.Status.PodIP)
 	_, err := ask(t.Context(), http.MethodGet, now)
 	require.Error(t, err)
 }
