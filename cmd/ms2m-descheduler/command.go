@@ -13,6 +13,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"ms2m.dev/ms2m-descheduler/pkg/api/v1alpha1"
+	"ms2m.dev/ms2m-descheduler/pkg/plugin"
 )
 
 // options are the flags. What a person may want to change while the program runs is in the policy ConfigMap instead.
@@ -27,7 +28,7 @@ type options struct {
 	qps             float32
 	burst           int
 	loggingFormat   string
-	tracing         tracingOptions
+	tracing         plugin.Tracing
 }
 
 func newCommand() *cobra.Command {
@@ -68,7 +69,7 @@ func (o *options) addFlags(f *pflag.FlagSet) {
 	f.Float32Var(&o.qps, "client-connection-qps", 50, "Requests per second to the API server.")
 	f.IntVar(&o.burst, "client-connection-burst", 100, "Requests to the API server in a burst.")
 	f.StringVar(&o.loggingFormat, "logging-format", "text", "Format of the log: text or json.")
-	o.tracing.addFlags(f)
+	o.tracing.AddFlags(f)
 	klogFlags := flag.NewFlagSet("klog", flag.ContinueOnError)
 	klog.InitFlags(klogFlags)
 	f.AddGoFlag(klogFlags.Lookup("v"))

@@ -4,16 +4,14 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	dto "github.com/prometheus/client_model/go"
-	"k8s.io/component-base/metrics/legacyregistry"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
-	deschedulermetrics "sigs.k8s.io/descheduler/metrics"
+
+	"ms2m.dev/ms2m-descheduler/pkg/plugin"
 )
 
 // metricsServer serves, on every replica, what controller-runtime's registry and the descheduler's hold.
@@ -24,7 +22,7 @@ func metricsServer(address string) (*manager.Server, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(
-		prometheus.Gatherers{metrics.Registry, prometheus.GathererFunc(gatherDescheduler)},
+		prometheus.Gatherers{metrics.Registry, prometheus.GathererFunc(plugin.GatherMetrics)},
 		promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError},
 	))
 	return &manager.Server{
@@ -32,16 +30,4 @@ func metricsServer(address string) (*manager.Server, error) {
 		Server:   &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second},
 		Listener: listener,
 	}, nil
-}
-
-// gatherDescheduler leaves out what both registries have, as the metrics of the process.
-func gatherDescheduler() ([]*dto.MetricFamily, error) {
-	all, err := legacyregistry.DefaultGatherer.Gather()
-	var own []*dto.MetricFamily
-	for _, family := range all {
-		if strings.HasPrefix(family.GetName(), deschedulermetrics.DeschedulerSubsystem+"_") {
-			own = append(own, family)
-		}
-	}
-	return own, err
 }

@@ -51,7 +51,7 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return fmt.Errorf("making the client of the API server: %w", err)
 	}
-	defer o.tracing.start(ctx)()
+	defer o.tracing.Start(ctx)()
 
 	certificates := &certificates{client: clientset, namespace: o.namespace, now: time.Now}
 	if err := awaitCertificates(ctx, certificates); err != nil {

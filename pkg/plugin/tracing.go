@@ -1,4 +1,4 @@
-package main
+package plugin
 
 import (
 	"context"
@@ -8,8 +8,8 @@ import (
 	"sigs.k8s.io/descheduler/pkg/tracing"
 )
 
-// tracingOptions are the descheduler's own flags for its traces.
-type tracingOptions struct {
+// Tracing are the descheduler's own flags for its traces.
+type Tracing struct {
 	endpoint   string
 	caCert     string
 	service    string
@@ -18,7 +18,8 @@ type tracingOptions struct {
 	fallback   bool
 }
 
-func (o *tracingOptions) addFlags(f *pflag.FlagSet) {
+// AddFlags adds them to f.
+func (o *Tracing) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.endpoint, "otel-collector-endpoint", "", "Address of the OpenTelemetry collector; empty for no traces.")
 	f.StringVar(&o.caCert, "otel-transport-ca-cert", "", "Authority's certificate of the collector.")
 	f.StringVar(&o.service, "otel-service-name", "ms2m-descheduler", "Service name in traces.")
@@ -27,8 +28,8 @@ func (o *tracingOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.fallback, "otel-fallback-no-op-on-error", false, "Go on without traces when the collector cannot be set up.")
 }
 
-// start sends traces until the returned function is called.
-func (o *tracingOptions) start(ctx context.Context) (stop func()) {
+// Start sends traces until the returned function is called.
+func (o *Tracing) Start(ctx context.Context) (stop func()) {
 	err := tracing.NewTracerProvider(ctx, o.endpoint, o.caCert, o.service, o.namespace, o.sampleRate, o.fallback)
 	if err != nil {
 		slog.ErrorContext(ctx, "Setting up traces failed", "error", err)
