@@ -102,7 +102,7 @@ func (c *Reconciler) advance(ctx context.Context, r *run) (time.Duration, error)
 	}()
 	switch m, i := next(steps, r.m.Status.Conditions); m {
 	case moveDo:
-		return c.do(ctx, r, steps[i])
+		return c.do(ctx, r, steps, i)
 	case moveUndo:
 		return c.undo(ctx, r, steps[i])
 	case moveRollBack:
@@ -141,7 +141,8 @@ func (c *Reconciler) admit(ctx context.Context, r *run) error {
 }
 
 // do makes a step go on, or decides to roll back.
-func (c *Reconciler) do(ctx context.Context, r *run, s step) (time.Duration, error) {
+func (c *Reconciler) do(ctx context.Context, r *run, steps []step, i int) (time.Duration, error) {
+	s := steps[i]
 	if !committed(r.m.Status.Conditions) {
 		if reason, message := r.overdue(ctx); reason != "" {
 			c.rollBack(r, s, reason, message)
@@ -167,6 +168,9 @@ func (c *Reconciler) do(ctx context.Context, r *run, s step) (time.Duration, err
 	r.finish(s)
 	r.m.Status.Message = ""
 	observeStep(r.m, s.name)
+	if i+1 < len(steps) {
+		r.enter(steps[i+1]) // one write for the observation of this step and the intent of the next
+	}
 	return 0, nil
 }
 

@@ -16,6 +16,11 @@ import (
 // annotationBaseName keeps the name that a chain of migrations started from, so that names do not grow.
 const annotationBaseName = "ms2m.dev/base-name"
 
+// sourceAnnotations concern the source alone: its place in its ReplicaSet, and that the descheduler has asked for its move.
+var sourceAnnotations = []string{
+	corev1.PodDeletionCost, "descheduler.alpha.kubernetes.io/request-evict-only", "descheduler.alpha.kubernetes.io/eviction-in-progress",
+}
+
 // apiAccessVolume is the prefix of the volume that the API server's admission adds to every pod, and would add again.
 const apiAccessVolume = "kube-api-access-"
 
@@ -39,7 +44,9 @@ func targetPod(m *v1alpha1.Migration, src *corev1.Pod) *corev1.Pod {
 	if pod.Annotations == nil {
 		pod.Annotations = map[string]string{}
 	}
-	delete(pod.Annotations, corev1.PodDeletionCost)
+	for _, a := range sourceAnnotations {
+		delete(pod.Annotations, a)
+	}
 	pod.Annotations[annotationBaseName] = baseName(src)
 	pod.Annotations[v1alpha1.AnnotationRestore] = strings.Join(m.Status.Containers, ",")
 

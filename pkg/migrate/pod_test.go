@@ -14,13 +14,14 @@ func TestTargetPod(t *testing.T) {
 	m := migration()
 	m.Status.Containers = []string{"ledger"}
 	src := sourcePod()
-	src.Annotations = map[string]string{corev1.PodDeletionCost: "1"}
+	src.Annotations = map[string]string{corev1.PodDeletionCost: "1", "descheduler.alpha.kubernetes.io/eviction-in-progress": ""}
 	pod := targetPod(m, src)
 
 	require.Empty(t, pod.OwnerReferences)
 	require.Empty(t, pod.Spec.NodeName)
 	require.NotContains(t, pod.Labels, "pod-template-hash", "the ReplicaSet would adopt it")
 	require.NotContains(t, pod.Annotations, corev1.PodDeletionCost)
+	require.NotContains(t, pod.Annotations, "descheduler.alpha.kubernetes.io/eviction-in-progress", "it would count as a move of its own")
 	require.Equal(t, "ledger", pod.Labels["app"])
 	require.Equal(t, "ledger", pod.Annotations[v1alpha1.AnnotationRestore])
 	require.Empty(t, pod.Spec.Volumes, "admission adds its own volume again")

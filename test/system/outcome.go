@@ -118,7 +118,9 @@ func phases(st v1alpha1.MigrationStatus) []report.Span {
 func (l *Ledger) timeline(m *v1alpha1.Migration) report.Timeline {
 	st := m.Status
 	t := report.Timeline{
-		Title:  fmt.Sprintf("Live migration of %s from %s to %s", st.Source.Pod, st.Source.Node, st.Target.Node),
+		Title: fmt.Sprintf("Live migration of %s from %s to %s", st.Source.Pod, st.Source.Node, st.Target.Node),
+		Subtitle: fmt.Sprintf("%g messages/s, %d MiB of memory, %s a message, %d messages replayed",
+			l.load.Rate, l.load.Ledger.Mebibytes, l.load.Ledger.Service, st.Replay.Replayed),
 		Phases: phases(st),
 	}
 	for _, s := range l.sampler.between(st.StartTime.Add(-margin), st.CompletionTime.Add(margin)) {

@@ -47,6 +47,7 @@ func (s *state) apply(m amqp091.Delivery) bool {
 // then acknowledges.
 type app struct {
 	uri, in, out string
+	args         amqp091.Table // of the input queue
 	prefetch     int
 	service      time.Duration
 	batch        int // acknowledge every so many messages at once; 0: each
@@ -88,7 +89,7 @@ func (a *app) stop() {
 func (a *app) restored(g *gateProcess) *app {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return &app{uri: g.uri(), in: a.in, out: a.out, prefetch: a.prefetch, service: a.service, batch: a.batch, state: a.state}
+	return &app{uri: g.uri(), in: a.in, out: a.out, args: a.args, prefetch: a.prefetch, service: a.service, batch: a.batch, state: a.state}
 }
 
 func (a *app) snapshot() state {
@@ -119,10 +120,11 @@ func (a *app) session(ctx context.Context) error {
 	if err := ch.Qos(a.prefetch, 0, false); err != nil {
 		return err
 	}
-	for _, q := range []string{a.in, a.out} {
-		if _, err := ch.QueueDeclare(q, true, false, false, false, nil); err != nil {
-			return err
-		}
+	if _, err := ch.QueueDeclare(a.in, true, false, false, false, a.args); err != nil {
+		return err
+	}
+	if _, err := ch.QueueDeclare(a.out, true, false, false, false, nil); err != nil {
+		return err
 	}
 	if err := ch.Confirm(false); err != nil {
 		return err
