@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -68,8 +69,8 @@ func startGate(t *testing.T, start string) *gateProcess {
 	t.Helper()
 	g := &gateProcess{t: t, folder: t.TempDir(), listen: freeAddress(t), start: start}
 	g.Client = control.NewUnixClient(filepath.Join(g.folder, "gate.sock"))
-	g.run()
 	t.Cleanup(g.kill)
+	g.run()
 	return g
 }
 
@@ -133,12 +134,21 @@ func (g *gateProcess) uri() string {
 	return u.String()
 }
 
+// lastPort is below those that the kernel gives to outgoing connections, which could take a port that is free here.
+var lastPort atomic.Int32
+
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer ln.Close()
-	return ln.Addr().String()
+	lastPort.CompareAndSwap(0, int32(20000+os.Getpid()%5000))
+	for range 1000 {
+		address := fmt.Sprintf("127.0.0.1:%d", lastPort.Add(1))
+		if ln, err := net.Listen("tcp", address); err == nil {
+			require.NoError(t, ln.Close())
+			return address
+		}
+	}
+	t.Fatal("no free port")
+	return ""
 }
 
 // eventually waits for a condition, at most 30 seconds.
