@@ -79,7 +79,9 @@ func (s *System) Leftovers(ctx context.Context) error {
 			return false, "", err
 		}
 		for _, n := range nodes {
-			const find = "find /var/lib/kubelet/checkpoints /var/lib/ms2m/checkpoints /var/lib/ms2m/tickets -type f 2>/dev/null | grep -v -e '/ticket.json' -e lock || true"
+			const find = `find /var/lib/kubelet/checkpoints -name '*ledger*' 2>/dev/null
+				find /var/lib/ms2m/checkpoints /var/lib/ms2m/tickets -path '*/ledger*' -type f ! -name ticket.json ! -name '*.lock' 2>/dev/null
+				true`
 			files, err := s.Cluster.NodeExec(ctx, n.Name, "sh", "-c", find)
 			if err != nil {
 				return false, "", err

@@ -120,9 +120,11 @@ func (s *System) await(ctx context.Context, what string, atMost time.Duration, h
 	var seen string
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, poll, atMost, true, func(ctx context.Context) (bool, error) {
-		var ok bool
-		ok, seen, last = holds(ctx)
-		return ok && last == nil, nil
+		ok, now, err := holds(ctx)
+		if ctx.Err() == nil { // a look that was cut short has seen nothing
+			seen, last = now, err
+		}
+		return ok && err == nil, nil
 	})
 	if err != nil {
 		return fmt.Errorf("awaiting %s: %w: %s", what, errors.Join(err, last), seen)
