@@ -23,8 +23,6 @@ func (c *core) parks(l *link, f amqp.Frame) bool {
 			return false
 		}
 		return f.Type != amqp.FrameHeartbeat
-	case control.ModeHandingOver:
-		return m == amqp.BasicConsume
 	case control.ModeReplayed:
 		return m == amqp.BasicPublish
 	}
@@ -150,6 +148,9 @@ func (c *core) request(ch *channel, f amqp.Frame) error {
 	p := pending{reply: m.Reply()}
 	switch m {
 	case amqp.BasicConsume:
+		if c.mode == control.ModeHandingOver {
+			c.breaks("the app subscribed a consumer during the hand-over")
+		}
 		var k amqp.Consume
 		if k, err = amqp.DecodeConsume(f); err != nil {
 			return err

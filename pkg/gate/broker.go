@@ -55,6 +55,8 @@ func (c *core) onBroker(l *link, f amqp.Frame) error {
 			return err
 		}
 		ch.closing = true
+		// What the app is sending has no effect any more.
+		ch.fromApp, ch.output, ch.deferred = amqp.Content{}, nil, nil
 		c.forget(ch)
 		c.breaks(fmt.Sprintf("the broker closed a channel: %d %s", code, text))
 	case amqp.ChannelCloseOk:
@@ -166,7 +168,7 @@ func (c *core) onBrokerContent(ch *channel, f amqp.Frame) error {
 // arrived whole: a delivery joins those that wait, or goes on when the gate opened meanwhile.
 func (c *core) arrived(d *delivery) {
 	switch {
-	case d.ch.closing:
+	case d.dropped || d.ch.closing:
 	case d.consumer == nil:
 		c.breaks(fmt.Sprintf("a delivery for the consumer %q, which the gate does not know", d.msg.ConsumerTag))
 		d.ch.send(amqp.AppendNack(nil, d.ch.ID, d.msg.Tag))

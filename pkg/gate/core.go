@@ -203,7 +203,7 @@ func (c *core) lost(l *link) {
 			c.breaks("the app's connection ended during the migration")
 		}
 	case control.ModeReplaying:
-		if c.replay.served > 0 || c.outputs.count > 0 {
+		if used && (c.replay.served > 0 || c.outputs.count > 0) {
 			c.breaks("the restored app's connection ended during the replay")
 		}
 	}

@@ -21,6 +21,8 @@ type delivery struct {
 	consumer *session.Consumer
 	// msg.Tag is the broker's.
 	msg amqp.Message
+	// dropped before it had arrived whole.
+	dropped bool
 }
 
 // deliveries in the order of their arrival over all channels.
@@ -205,7 +207,9 @@ func (c *core) consumersOf(queue string) []attached {
 func (c *core) forget(ch *channel) {
 	c.waiting.take(func(d *delivery) bool { return d.ch == ch })
 	c.taken(ch.Tags.Settle(ch.Tags.Last(), true))
-	ch.incoming = nil
+	if ch.incoming != nil {
+		ch.incoming.dropped = true
+	}
 }
 
 // giveBack deliveries that the app has not seen: the broker puts them where they were in the queue.
