@@ -180,12 +180,20 @@ func (s *Store) Delete(podUID, container string) error {
 	return nil
 }
 
-// Wipe removes the process memory that lies in the ticket's archive; the ticket stays.
+// Wipe removes the process memory that lies in the ticket's folder, half received archives included; the ticket stays.
 func (s *Store) Wipe(podUID, container string) error {
-	for _, path := range []string{s.Archive(podUID, container), s.Work(podUID, container)} {
-		if err := os.RemoveAll(path); err != nil {
-			return fmt.Errorf("wiping archive: %w", err)
+	folder := s.Folder(podUID, container)
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return fmt.Errorf("wiping archive: %w", err)
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(folder, e.Name())))
 		}
+	}
+	if err != nil {
+		return fmt.Errorf("wiping archive: %w", err)
 	}
 	return nil
 }

@@ -127,9 +127,12 @@ func TestEndBeforeCommitFailsTicket(t *testing.T) {
 
 func TestWithdraw(t *testing.T) {
 	s := ready(t)
+	half := filepath.Join(s.Folder(pod, container), "partial-2")
+	require.NoError(t, os.Mkdir(half, 0o700))
 	for range 2 {
 		require.NoError(t, s.Withdraw(pod, container))
 	}
+	require.NoDirExists(t, half, "nothing of a delivery under way stays either")
 	_, err := s.Take(pod, container, "id")
 	require.ErrorContains(t, err, reasonWithdrawn)
 	require.NoDirExists(t, s.Archive(pod, container))

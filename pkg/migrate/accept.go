@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -94,8 +95,14 @@ func (r *run) observeSource(ctx context.Context, c *candidate) error {
 	if c.gate, err = node.Gate(string(c.pod.UID)).Status(ctx); err != nil {
 		return fmt.Errorf("reading the gate of pod %s: %w", c.pod.Name, err)
 	}
+	if c.gate.Consumers == 0 && r.clock.Now().Sub(r.m.CreationTimestamp.Time) < consumerBound {
+		return fmt.Errorf("awaiting a consumer of pod %s", c.pod.Name)
+	}
 	return nil
 }
+
+// consumerBound is how long an app that has just started, or lost its connection, is given to subscribe.
+const consumerBound = 15 * time.Second
 
 // begin notes in the status what the steps work on.
 func (r *run) begin(c *candidate) {

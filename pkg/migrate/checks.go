@@ -18,7 +18,7 @@ var (
 		isNamed, isMigratable, isPrepared, isRunning, isNotTarget, isOwnedByNoneOrReplicaSet, isElsewhere, canSchedule,
 		hasPortableVolumes, usesNoHost, isAlone,
 	}
-	gateChecks = []check{hasOpenGate, hasExactSession}
+	gateChecks = []check{hasOpenGate, hasConsumer, hasExactSession}
 )
 
 func isNamed(c *candidate) (reason, message string) {
@@ -128,6 +128,13 @@ func isAlone(c *candidate) (reason, message string) {
 func hasOpenGate(c *candidate) (reason, message string) {
 	if c.gate.Mode != control.ModeOpen {
 		return "GateNotOpen", fmt.Sprintf("the gate of pod %s is in mode %s: another migration has not been finished", c.pod.Name, c.gate.Mode)
+	}
+	return "", ""
+}
+
+func hasConsumer(c *candidate) (reason, message string) {
+	if c.gate.Consumers == 0 {
+		return "NoConsumer", fmt.Sprintf("the app of pod %s consumes from no queue through its gate: is its broker's port in the annotation %s, and does it speak plain AMQP?", c.pod.Name, v1alpha1.AnnotationBrokerPorts)
 	}
 	return "", ""
 }

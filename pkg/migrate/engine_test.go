@@ -149,11 +149,12 @@ func TestRefusals(t *testing.T) {
 		}},
 		{"HostNamespace", func(_ *v1alpha1.Migration, p *corev1.Pod, _ *control.Status) { p.Spec.HostNetwork = true }},
 		{"GateNotOpen", func(_ *v1alpha1.Migration, _ *corev1.Pod, g *control.Status) { g.Mode = control.ModeHandedOver }},
+		{"NoConsumer", func(_ *v1alpha1.Migration, _ *corev1.Pod, g *control.Status) { g.Consumers = 0 }},
 		{"SessionNotSupported", func(_ *v1alpha1.Migration, _ *corev1.Pod, g *control.Status) { g.Refusals = []string{"a stream"} }},
 	} {
 		t.Run(c.reason, func(t *testing.T) {
 			m, p := migration(), sourcePod()
-			g := &control.Status{Mode: control.ModeOpen}
+			g := &control.Status{Mode: control.ModeOpen, Consumers: 1}
 			c.change(m, p, g)
 			w := newWorld(t, m, p)
 			w.gates[sourceUID].Status = *g

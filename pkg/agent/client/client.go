@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -39,7 +40,13 @@ func New(address string, config *tls.Config) *Client {
 
 // NewHTTP returns the HTTP client with which agents are called; it has buffers for archives.
 func NewHTTP(config *tls.Config) *http.Client {
+	dialer := &net.Dialer{
+		Timeout: 5 * time.Second,
+		// A node that vanishes while an answer is awaited is noticed.
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 2 * time.Second, Count: 5},
+	}
 	return &http.Client{Transport: &http.Transport{
+		DialContext:           dialer.DialContext,
 		TLSClientConfig:       config,
 		TLSHandshakeTimeout:   10 * time.Second,
 		IdleConnTimeout:       90 * time.Second,

@@ -138,6 +138,22 @@ func TestBrokenConnectionSendsAgainWhole(t *testing.T) {
 	require.Equal(t, fcc.TicketReady, x.state(t).State)
 }
 
+func TestStalledConnectionSendsAgainWhole(t *testing.T) {
+	x := newTarget(t)
+	x.before = func(attempt int32, _ http.ResponseWriter, r *http.Request) bool {
+		if attempt > 1 {
+			return false
+		}
+		_, _ = io.CopyN(io.Discard, r.Body, 1000)
+		<-r.Context().Done() // as a node that has vanished
+		return true
+	}
+	s := &Sender{HTTP: x.Client(), Stall: 200 * time.Millisecond}
+	_, _, err := s.Send(t.Context(), x.URL, migration, checkpoint(t, 64<<20))
+	require.NoError(t, err)
+	require.EqualValues(t, 2, x.calls.Load())
+}
+
 func TestRefusedDeliveriesLeaveNothing(t *testing.T) {
 	hostile := tar.Header{Name: "container.log", Typeflag: tar.TypeSymlink, Linkname: "/etc/shadow"}
 	for name, c := range map[string]struct {

@@ -35,6 +35,11 @@ const (
 	chunk     = 256 << 10
 )
 
+var errStalled = errors.New("no progress")
+
+// defaultStall is how long the connection may make no progress before it counts as broken.
+const defaultStall = 30 * time.Second
+
 // RejectedError is the receiver's refusal of a delivery; sending again would not help.
 type RejectedError struct {
 	Status  int
@@ -48,6 +53,8 @@ type Sender struct {
 	HTTP *http.Client
 	// Limit of the bandwidth in bytes, nil for none. Its burst must be at least 256 KiB.
 	Limit *rate.Limiter
+	// Stall is how long a connection may make no progress before it counts as broken. Default 30 seconds.
+	Stall time.Duration
 }
 
 // Send streams the file to the URL of its ticket's archive and returns its size and digest once the receiver has
@@ -79,7 +86,16 @@ func (s *Sender) once(ctx context.Context, url, migration, file string) (int64, 
 	if err != nil {
 		return 0, "", fmt.Errorf("opening archive: %w", err)
 	}
-	body := &outgoing{ctx: ctx, file: f, hash: sha256.New(), limit: s.Limit, trailer: http.Header{TrailerDigest: nil}}
+	// A node that vanishes answers nothing, and the kernel would try for a quarter of an hour.
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stall := s.Stall
+	if stall == 0 {
+		stall = defaultStall
+	}
+	watchdog := time.AfterFunc(stall, func() { cancel(errStalled) })
+	defer watchdog.Stop()
+	body := &outgoing{ctx: ctx, file: f, hash: sha256.New(), limit: s.Limit, trailer: http.Header{TrailerDigest: nil}, stall: stall, watchdog: watchdog}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, body)
 	if err != nil {
 		return 0, "", fmt.Errorf("sending archive: %w", err)
@@ -91,7 +107,7 @@ func (s *Sender) once(ctx context.Context, url, migration, file string) (int64, 
 	req.Header.Set(HeaderBytes, strconv.FormatInt(info.Size(), 10))
 	resp, err := s.HTTP.Do(req)
 	if err != nil {
-		return 0, "", fmt.Errorf("sending archive: %w", err)
+		return 0, "", fmt.Errorf("sending archive: %w", errors.Join(err, context.Cause(ctx)))
 	}
 	defer resp.Body.Close() //nolint:errcheck // read to its end
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
@@ -114,9 +130,13 @@ type outgoing struct {
 	limit   *rate.Limiter
 	trailer http.Header
 	sent    int64
+	// watchdog ends the attempt unless each read comes in time.
+	watchdog *time.Timer
+	stall    time.Duration
 }
 
 func (o *outgoing) Read(p []byte) (int, error) {
+	o.watchdog.Reset(o.stall)
 	if len(p) > chunk {
 		p = p[:chunk]
 	}

@@ -49,8 +49,8 @@ var world struct {
 
 func TestMain(m *testing.M) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	code, err := run(ctx, m)
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "testing checkpoint and restore:", err)
 		code = 1
@@ -182,7 +182,7 @@ func importImage(ctx context.Context, node string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
 	binary, archive := filepath.Join(dir, "memory"), filepath.Join(dir, "memory.tar")
 	if err := build.GoBuild(ctx, root, "./test/integration/fcc/memory", binary); err != nil {
 		return err
@@ -274,7 +274,7 @@ func ask(ctx context.Context, method string, pod *corev1.Pod) (state, error) {
 	if err != nil {
 		return s, err
 	}
-	defer resp.Body.Close()
+	defer resp.Body.Close() //nolint:errcheck // read to its end
 	return s, json.NewDecoder(resp.Body).Decode(&s)
 }
 

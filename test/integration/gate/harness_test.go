@@ -17,11 +17,13 @@ import (
 	"github.com/rabbitmq/amqp091-go"
 	"github.com/stretchr/testify/require"
 
+	product "ms2m.dev/ms2m-descheduler/pkg/gate"
 	"ms2m.dev/ms2m-descheduler/pkg/gate/control"
 )
 
 var (
 	brokerURI  string
+	logURI     string // of the log's user
 	gateBinary string
 )
 
@@ -34,6 +36,9 @@ func run(m *testing.M) int {
 			"  apt-get install --no-install-recommends rabbitmq-server && rabbitmq-server &\n"+
 			"  export MS2M_TEST_AMQP=amqp://guest:guest@127.0.0.1:5672/")
 		return 1
+	}
+	if logURI = os.Getenv("MS2M_TEST_AMQP_LOG"); logURI == "" {
+		logURI = brokerURI
 	}
 	dir, err := os.MkdirTemp("", "ms2m-gate-test")
 	if err != nil {
@@ -68,7 +73,7 @@ type gateProcess struct {
 func startGate(t *testing.T, start string) *gateProcess {
 	t.Helper()
 	g := &gateProcess{t: t, folder: t.TempDir(), listen: freeAddress(t), start: start}
-	g.Client = control.NewUnixClient(filepath.Join(g.folder, "gate.sock"))
+	g.Client = control.NewUnixClient(filepath.Join(g.folder, product.SocketFile))
 	t.Cleanup(g.kill)
 	g.run()
 	return g
@@ -79,7 +84,7 @@ func (g *gateProcess) run() {
 	u, err := url.Parse(brokerURI)
 	require.NoError(g.t, err)
 	g.cmd = exec.Command(gateBinary, "serve", "--listen", g.listen, "--metrics", freeAddress(g.t), "--folder", g.folder, "--upstream", u.Host)
-	g.cmd.Env = append(os.Environ(), "MS2M_START="+g.start, "MS2M_BROKER_URI="+brokerURI)
+	g.cmd.Env = append(os.Environ(), "MS2M_START="+g.start, "MS2M_BROKER_URI="+logURI)
 	log, err := os.OpenFile(filepath.Join(g.folder, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(g.t, err)
 	g.cmd.Stdout, g.cmd.Stderr = log, log

@@ -200,6 +200,8 @@ func (p *producer) send() {
 // background sends at a rate until the returned function is called.
 func (p *producer) background(rate int) (stop func()) {
 	quit, done := make(chan struct{}), make(chan struct{})
+	stop = sync.OnceFunc(func() { close(quit); <-done })
+	p.t.Cleanup(stop)
 	go func() {
 		defer close(done)
 		tick := time.NewTicker(time.Second / time.Duration(rate))
@@ -213,7 +215,7 @@ func (p *producer) background(rate int) (stop func()) {
 			}
 		}
 	}()
-	return func() { close(quit); <-done }
+	return stop
 }
 
 // requireExact checks the app's state and that every output was published once, in order.
