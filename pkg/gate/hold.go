@@ -1,0 +1,123 @@
+package gate
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"time"
+
+	"ms2m.dev/ms2m-descheduler/pkg/gate/control"
+)
+
+// Hold waits until the app stands between two messages.
+func (g *Gate) Hold(ctx context.Context, r control.HoldRequest) (control.Cut, error) {
+	g.commands.Lock()
+	if err := g.check(r.Command); err != nil {
+		g.commands.Unlock()
+		return control.Cut{}, err
+	}
+	if g.record().Mode == control.ModeHeld && g.op == nil && g.cut != nil {
+		cut := *g.cut
+		g.commands.Unlock()
+		return cut, nil
+	}
+	if g.op == nil && g.record().Mode != control.ModeOpen {
+		mode := g.record().Mode
+		g.commands.Unlock()
+		return control.Cut{}, refuse(control.ReasonWrongMode, "only an open gate can be held, this one is %s", mode)
+	}
+	if err := g.join(ctx, control.ModeHolding, r.Command, func(ctx context.Context) error { return g.doHold(ctx, r) }); err != nil {
+		return control.Cut{}, err
+	}
+	g.commands.Lock()
+	defer g.commands.Unlock()
+	if g.cut == nil {
+		return control.Cut{}, refuse(control.ReasonTokenExpired, "the hold has ended already")
+	}
+	return *g.cut, nil
+}
+
+func (g *Gate) doHold(ctx context.Context, r control.HoldRequest) error {
+	if err := g.migratable(); err != nil {
+		return err
+	}
+	if err := g.openLog(ctx, r.Log); err != nil {
+		return err
+	}
+	started := time.Now()
+	err := g.become(func(rec *record) {
+		*rec = record{Mode: control.ModeHolding, Migration: r.Migration, Epoch: r.Epoch, Log: r.Log}
+	})
+	if err != nil {
+		g.closeLog(r.Log)
+		return err
+	}
+	if err := g.drain(ctx, time.Duration(r.DrainMillis)*time.Millisecond); err != nil {
+		slog.Warn("hold failed, the app goes on", "after", time.Since(started), "err", err)
+		return errors.Join(err, g.goOn(r.Epoch, ""))
+	}
+	g.hold.drained.Observe(time.Since(started).Seconds())
+	cut := control.Cut{Token: rand.Text(), HeldSince: time.Now()}
+	cut.Expires = cut.HeldSince.Add(time.Duration(r.ValidMillis) * time.Millisecond)
+	err = g.become(func(rec *record) { rec.Mode, rec.HeldSince = control.ModeHeld, &cut.HeldSince })
+	if err != nil {
+		return errors.Join(err, g.goOn(r.Epoch, ""))
+	}
+	g.commands.Lock()
+	g.cut = &cut
+	g.expiry = time.AfterFunc(time.Until(cut.Expires), func() { g.expire(cut.Token) })
+	g.commands.Unlock()
+	return nil
+}
+
+// migratable refuses a session that cannot be migrated exactly.
+func (g *Gate) migratable() error {
+	g.core.mu.Lock()
+	defer g.core.mu.Unlock()
+	if list := g.core.refusals(); len(list) > 0 {
+		return refuse(control.ReasonRefused, "%s", list[0])
+	}
+	if len(g.core.consumersOf("")) == 0 {
+		return refuse(control.ReasonRefused, "the app has no consumer; wait until it has subscribed")
+	}
+	return nil
+}
+
+// drain holds deliveries back until the app has settled all it has, and the broker has taken that.
+func (g *Gate) drain(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, refuse(control.ReasonNotDrained,
+		"the app did not settle its deliveries and publishes within %s", limit))
+	defer cancel()
+	c := g.core
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.broken = ""
+	c.setMode(control.ModeHolding)
+	if err := c.drain(ctx, c.settled); err != nil {
+		return err
+	}
+	// No delivery reaches the app from here on, even though the record is not yet written.
+	c.setMode(control.ModeHeld)
+	c.cut()
+	return nil
+}
+
+// drain waits until the app is settled and still is after a round trip on all channels.
+func (c *core) drain(ctx context.Context, settled func() bool) error {
+	done := func() bool { return c.broken != "" || settled() }
+	for c.broken == "" {
+		if err := c.await(ctx, done); err != nil {
+			return err
+		}
+		open := c.sync()
+		links := len(c.links)
+		if err := c.await(ctx, func() bool { return c.broken != "" || *open <= 0 || len(c.links) < links }); err != nil {
+			return err
+		}
+		if c.broken == "" && *open <= 0 && settled() {
+			return nil
+		}
+	}
+	return refuse(control.ReasonBroken, "%s", c.broken)
+}
