@@ -98,7 +98,6 @@ func (c *core) deliver(ch *channel, f amqp.Frame) error {
 	if err != nil {
 		return err
 	}
-	c.rates.arrived(c.now(), 1)
 	consumer := ch.Consumer(d.ConsumerTag)
 	if c.mode != control.ModeOpen {
 		ch.incoming = &delivery{ch: ch, consumer: consumer, msg: amqp.Message{

@@ -71,7 +71,9 @@ type appender interface {
 func newCore(mode control.Mode) *core {
 	c := &core{mode: mode, links: map[*link]struct{}{}, traits: map[string]string{}, now: time.Now}
 	c.changed.L = &c.mu
-	c.rates.start(c.now())
+	if mode == control.ModeOpen {
+		c.rates.start(c.now())
+	}
 	c.quietly.Store(mode == control.ModeOpen)
 	return c
 }
@@ -100,10 +102,10 @@ func (c *core) setMode(m control.Mode) {
 	now := c.now()
 	c.progress = now
 	switch m {
-	case control.ModeHolding, control.ModeHeld, control.ModeHandedOver:
-		c.rates.stop(now)
-	default:
+	case control.ModeOpen, control.ModeLogging, control.ModeHandingOver:
 		c.rates.start(now)
+	default:
+		c.rates.stop(now)
 	}
 	c.pump()
 	c.changed.Broadcast()

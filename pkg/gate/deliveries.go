@@ -132,6 +132,7 @@ func (c *core) give(ch *channel, k *session.Consumer, tag uint64) error {
 	c.forwarded++
 	if k != nil && k.NoAck || ch.closing {
 		ch.Tags.Skip(tag)
+		c.rates.arrived(c.now(), 1)
 		return nil
 	}
 	if err := ch.Tags.Add(tag); err != nil {
@@ -154,6 +155,7 @@ func (c *core) taken(n int) {
 	c.unacked -= n
 	c.progress = c.now()
 	c.rates.served(c.progress, n, c.unacked > 0)
+	c.rates.arrived(c.progress, float64(n))
 }
 
 // append a delivery to the log.

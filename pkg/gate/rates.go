@@ -30,15 +30,16 @@ func (d *decayed) rate() float64 {
 
 // rates measures arrivals and service.
 //
-// λ is the rate of deliveries coming from the broker; its clock stands still while deliveries are held, when the
-// prefetch limit stops them. It cannot exceed what the app's prefetch lets through: a source slower than its queue shows
-// λ ≈ μ, which is the rate at which its log grows.
+// λ is the deliveries that the app settles per second. While it keeps up with its queue that is the rate at which
+// messages arrive; when it does not, it is μ; in both cases it is the rate at which a log grows. Counting what comes from
+// the broker instead would take the filling of the app's prefetch buffer for a rate. The clock stands still while
+// deliveries are held and during a replay.
 //
 // μ is settled deliveries per second in which the app had at least one: the clock stands still while it has none. Unlike
 // the mean time from delivery to settlement it is not distorted by deliveries that wait in the app's prefetch buffer.
 type rates struct {
 	arrivals, service decayed
-	arrivalsAt        time.Time // zero while held
+	arrivalsAt        time.Time // zero while the clock stands still
 	serviceAt         time.Time // zero while the app has nothing
 }
 
@@ -55,7 +56,7 @@ func (r *rates) stop(now time.Time) {
 	r.arrivalsAt = time.Time{}
 }
 
-// arrived n deliveries.
+// arrived n deliveries, as the app's settling shows.
 func (r *rates) arrived(now time.Time, n float64) {
 	if r.arrivalsAt.IsZero() {
 		return

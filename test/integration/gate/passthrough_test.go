@@ -112,7 +112,11 @@ var behaviours = map[string]func(*client){
 		_, ok, err := ch.Get(c.queue, false)
 		c.note("get %v %v", ok, err)
 		c.publish(ch, "one")
-		c.ready(ch)
+		eventually(c.T, "message is in the queue", func() bool {
+			q, err := ch.QueueDeclarePassive(c.queue, true, false, false, false, nil)
+			require.NoError(c, err)
+			return q.Messages == 1
+		})
 		m, ok, err := ch.Get(c.queue, false)
 		c.note("get %v %v tag=%d", ok, err, m.DeliveryTag)
 		require.NoError(c, m.Ack(false))
