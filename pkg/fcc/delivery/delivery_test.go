@@ -139,17 +139,18 @@ func TestBrokenConnectionSendsAgainWhole(t *testing.T) {
 }
 
 func TestStalledConnectionSendsAgainWhole(t *testing.T) {
-	x := newTarget(t)
+	x, vanished := newTarget(t), make(chan struct{})
 	x.before = func(attempt int32, _ http.ResponseWriter, r *http.Request) bool {
 		if attempt > 1 {
 			return false
 		}
 		_, _ = io.CopyN(io.Discard, r.Body, 1000)
-		<-r.Context().Done() // as a node that has vanished
+		<-vanished
 		return true
 	}
 	s := &Sender{HTTP: x.Client(), Stall: 200 * time.Millisecond}
 	_, _, err := s.Send(t.Context(), x.URL, migration, checkpoint(t, 64<<20))
+	close(vanished)
 	require.NoError(t, err)
 	require.EqualValues(t, 2, x.calls.Load())
 }
