@@ -45,6 +45,8 @@ var world struct {
 	kube   *kubernetes.Clientset
 	agents *client.Pool
 	nodes  []string
+	// identity is the folder of the certificate with which the tests call agents.
+	identity string
 }
 
 func TestMain(m *testing.M) {
@@ -129,6 +131,7 @@ func agentObjects(manifest string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	world.identity = dir
 	pairs := map[string]certs.Pair{}
 	for _, name := range []string{v1alpha1.AgentIdentity, v1alpha1.ControllerIdentity} {
 		if pairs[name], err = ca.Issue(certs.Request{CommonName: name, DNSNames: []string{name}}); err != nil {
@@ -174,7 +177,7 @@ func agentObjects(manifest string) (string, error) {
 func remove(ctx context.Context) error {
 	_, err := world.Kubectl(ctx, "delete", "--wait", "--ignore-not-found", "namespace/"+namespace,
 		"clusterrole/"+namespace, "clusterrolebinding/"+namespace)
-	return err
+	return errors.Join(err, os.RemoveAll(world.identity))
 }
 
 func importImage(ctx context.Context, node string) error {
