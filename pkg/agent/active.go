@@ -88,15 +88,10 @@ func (v *active) write(ctx context.Context, pod *corev1.Pod, mode control.Mode) 
 	if v.current(pod) == string(want)+string(mode) {
 		return nil
 	}
-	condition := corev1.PodCondition{
-		Type: v1alpha1.ConditionActive, Status: want, Reason: string(mode),
-		Message:            "mode of the pod's gate",
-		LastTransitionTime: metav1.Now(),
-	}
 	patch, err := json.Marshal(map[string]any{
 		// With the UID the patch cannot hit a newer pod of the same name.
 		"metadata": map[string]any{"uid": uid},
-		"status":   map[string]any{"conditions": []corev1.PodCondition{condition}},
+		"status":   map[string]any{"conditions": conditions(want, mode)},
 	})
 	if err != nil {
 		return fmt.Errorf("encoding condition: %w", err)
@@ -108,6 +103,23 @@ func (v *active) write(ctx context.Context, pod *corev1.Pod, mode control.Mode) 
 	v.set[uid] = string(want) + string(mode)
 	v.log.Info("active instance changed", "pod", pod.Name, "namespace", pod.Namespace, "active", want, "mode", mode)
 	return nil
+}
+
+// conditions of a pod whose gate is in the mode. A pod that is no longer active is at once no longer ready, as it is when
+// the node controller gives up its node: the kubelet will come to the same result, but only after its next look at the
+// containers, and until then Services would send to a superseded instance.
+func conditions(want corev1.ConditionStatus, mode control.Mode) []corev1.PodCondition {
+	now := metav1.Now()
+	all := []corev1.PodCondition{{
+		Type: v1alpha1.ConditionActive, Status: want, Reason: string(mode), Message: "mode of the pod's gate", LastTransitionTime: now,
+	}}
+	if want == corev1.ConditionFalse {
+		all = append(all, corev1.PodCondition{
+			Type: corev1.PodReady, Status: corev1.ConditionFalse, Reason: "ReadinessGatesNotReady",
+			Message: "readiness gate " + string(v1alpha1.ConditionActive) + " is False", LastTransitionTime: now,
+		})
+	}
+	return all
 }
 
 // current status and mode in the pod's condition: as last written here, or before that as the informer has it.

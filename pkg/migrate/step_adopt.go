@@ -12,9 +12,10 @@ import (
 	"ms2m.dev/ms2m-descheduler/pkg/api/v1alpha1"
 )
 
-// adoptTarget gives the target to the source's ReplicaSet. The set then is one over and deletes a pod of its own; that
-// must be the source, so it waits until the source is unready and the target ready before it adds the label that the
-// set selects by. The set sees these changes in the order in which they were made.
+// adoptTarget gives the target to the source's ReplicaSet. The set then is one over and deletes a pod of its own: an
+// unready one before a ready one, and of two unready ones that with the lower deletion cost. So once the source is
+// unready and has the lowest cost, it is the source, whether or not the target is ready yet. The set sees these changes
+// before the label by which it selects the target, since it sees them in the order in which they were made.
 func adoptTarget(ctx context.Context, r *run) (time.Duration, error) {
 	source, err := r.pod(ctx, r.m.Status.Source)
 	if err != nil {
@@ -37,7 +38,7 @@ func adoptTarget(ctx context.Context, r *run) (time.Duration, error) {
 	if owner := replicaSetOf(target); owner != nil && owner.UID == set.UID {
 		return 0, nil
 	}
-	if podCondition(source, v1alpha1.ConditionActive) || podCondition(source, corev1.PodReady) || !podCondition(target, corev1.PodReady) {
+	if podCondition(source, v1alpha1.ConditionActive) || podCondition(source, corev1.PodReady) {
 		return poll, nil
 	}
 	if err := r.annotate(ctx, source, corev1.PodDeletionCost, "-2147483648"); err != nil {

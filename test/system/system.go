@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -32,7 +31,7 @@ type System struct {
 	Cluster *cluster.Cluster
 	API     client.WithWatch
 	out     io.Writer
-	owned   bool
+	done    func(context.Context) error
 }
 
 // Up installs the product and the broker on a cluster: on the running one that cluster.Env names, else on a new one
@@ -40,13 +39,7 @@ type System struct {
 func Up(ctx context.Context, nodes int, out io.Writer) (*System, error) {
 	s := &System{out: out}
 	var err error
-	if dir := os.Getenv(cluster.Env); dir != "" {
-		s.Cluster, err = cluster.Attach(dir)
-	} else {
-		s.owned = true
-		s.Cluster, err = cluster.Up(ctx, cluster.Options{Nodes: nodes, Out: out})
-	}
-	if err != nil {
+	if s.Cluster, s.done, err = cluster.Use(ctx, cluster.Options{Nodes: nodes, Out: out}); err != nil {
 		return nil, err
 	}
 	if err := s.install(ctx); err != nil {
@@ -56,12 +49,7 @@ func Up(ctx context.Context, nodes int, out io.Writer) (*System, error) {
 }
 
 // Down takes away the cluster if Up started it.
-func (s *System) Down(ctx context.Context) error {
-	if !s.owned {
-		return nil
-	}
-	return s.Cluster.Down(ctx)
-}
+func (s *System) Down(ctx context.Context) error { return s.done(ctx) }
 
 func (s *System) install(ctx context.Context) error {
 	config, err := s.Cluster.RESTConfig()

@@ -4,13 +4,16 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,6 +22,7 @@ import (
 
 	product "ms2m.dev/ms2m-descheduler/pkg/gate"
 	"ms2m.dev/ms2m-descheduler/pkg/gate/control"
+	"ms2m.dev/ms2m-descheduler/test/cluster"
 )
 
 var (
@@ -27,36 +31,63 @@ var (
 	gateBinary string
 )
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code, err := run(ctx, m)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "testing the gate:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
 
-func run(m *testing.M) int {
-	brokerURI = os.Getenv("MS2M_TEST_AMQP")
-	if brokerURI == "" {
-		fmt.Fprintln(os.Stderr, "MS2M_TEST_AMQP is not set. These tests need a RabbitMQ 4, for instance:\n"+
-			"  apt-get install --no-install-recommends rabbitmq-server && rabbitmq-server &\n"+
-			"  export MS2M_TEST_AMQP=amqp://guest:guest@127.0.0.1:5672/")
-		return 1
+func run(ctx context.Context, m *testing.M) (code int, err error) {
+	done, err := findBroker(ctx)
+	if err != nil {
+		return 1, err
 	}
-	if logURI = os.Getenv("MS2M_TEST_AMQP_LOG"); logURI == "" {
-		logURI = brokerURI
-	}
+	defer func() { err = errors.Join(err, done(context.WithoutCancel(ctx))) }()
 	dir, err := os.MkdirTemp("", "ms2m-gate-test")
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+		return 1, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	gateBinary = filepath.Join(dir, "ms2m-gate")
 	args := []string{"build", "-o", gateBinary}
 	if os.Getenv("MS2M_TEST_RACE") != "" {
 		args = append(args, "-race")
 	}
-	out, err := exec.Command("go", append(args, "ms2m.dev/ms2m-descheduler/cmd/ms2m-gate")...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, "go", append(args, "ms2m.dev/ms2m-descheduler/cmd/ms2m-gate")...).CombinedOutput()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "building gate: %v\n%s", err, out)
-		return 1
+		return 1, fmt.Errorf("building gate: %w\n%s", err, out)
 	}
-	return m.Run()
+	return m.Run(), nil
+}
+
+// findBroker uses the broker that the environment names, else that of a cluster, with its users' least privilege.
+func findBroker(ctx context.Context) (done func(context.Context) error, err error) {
+	done = func(context.Context) error { return nil }
+	if brokerURI = os.Getenv("MS2M_TEST_AMQP"); brokerURI != "" {
+		if logURI = os.Getenv("MS2M_TEST_AMQP_LOG"); logURI == "" {
+			logURI = brokerURI
+		}
+		return done, nil
+	}
+	c, done, err := cluster.Use(ctx, cluster.Options{Nodes: 1, WithoutProduct: true})
+	if err != nil {
+		return nil, err
+	}
+	if err := c.DeployRabbitMQ(ctx); err != nil {
+		return nil, errors.Join(err, done(context.WithoutCancel(ctx)))
+	}
+	host, err := c.PodIP(ctx, cluster.RabbitMQNamespace, cluster.RabbitMQPod)
+	if err != nil {
+		return nil, errors.Join(err, done(context.WithoutCancel(ctx)))
+	}
+	uri := func(user string) string { return fmt.Sprintf("amqp://%s:%s@%s:5672/", user, user, host) }
+	brokerURI, logURI = uri(cluster.RabbitMQAdminUser), uri(cluster.RabbitMQLogUser)
+	return done, nil
 }
 
 // gateProcess is a running gate.
