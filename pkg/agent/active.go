@@ -91,7 +91,7 @@ func (v *active) write(ctx context.Context, pod *corev1.Pod, mode control.Mode) 
 	patch, err := json.Marshal(map[string]any{
 		// With the UID the patch cannot hit a newer pod of the same name.
 		"metadata": map[string]any{"uid": uid},
-		"status":   map[string]any{"conditions": conditions(want, mode)},
+		"status":   map[string]any{"conditions": conditions(pod, want, mode)},
 	})
 	if err != nil {
 		return fmt.Errorf("encoding condition: %w", err)
@@ -105,21 +105,36 @@ func (v *active) write(ctx context.Context, pod *corev1.Pod, mode control.Mode) 
 	return nil
 }
 
-// conditions of a pod whose gate is in the mode. A pod that is no longer active is at once no longer ready, as it is when
-// the node controller gives up its node: the kubelet will come to the same result, but only after its next look at the
-// containers, and until then Services would send to a superseded instance.
-func conditions(want corev1.ConditionStatus, mode control.Mode) []corev1.PodCondition {
+// conditions of a pod whose gate is in the mode. Its readiness follows at once, as it does when the node controller gives
+// up a node: the kubelet comes to the same result, but only after its next look at the containers, a second or two
+// later. Until then Services would send to a superseded instance and not to the one that took over.
+func conditions(pod *corev1.Pod, want corev1.ConditionStatus, mode control.Mode) []corev1.PodCondition {
 	now := metav1.Now()
-	all := []corev1.PodCondition{{
+	active := corev1.PodCondition{
 		Type: v1alpha1.ConditionActive, Status: want, Reason: string(mode), Message: "mode of the pod's gate", LastTransitionTime: now,
-	}}
-	if want == corev1.ConditionFalse {
-		all = append(all, corev1.PodCondition{
-			Type: corev1.PodReady, Status: corev1.ConditionFalse, Reason: "ReadinessGatesNotReady",
-			Message: "readiness gate " + string(v1alpha1.ConditionActive) + " is False", LastTransitionTime: now,
-		})
 	}
-	return all
+	ready := corev1.PodCondition{Type: corev1.PodReady, Status: want, LastTransitionTime: now}
+	switch {
+	case want == corev1.ConditionFalse:
+		ready.Reason, ready.Message = "ReadinessGatesNotReady", "readiness gate "+string(v1alpha1.ConditionActive)+" is False"
+	case !readyButFor(pod, v1alpha1.ConditionActive):
+		return []corev1.PodCondition{active}
+	}
+	return []corev1.PodCondition{active, ready}
+}
+
+// readyButFor tells whether only the one readiness gate keeps the pod from being ready.
+func readyButFor(pod *corev1.Pod, gate corev1.PodConditionType) bool {
+	holds := map[corev1.PodConditionType]bool{}
+	for _, c := range pod.Status.Conditions {
+		holds[c.Type] = c.Status == corev1.ConditionTrue
+	}
+	for _, g := range pod.Spec.ReadinessGates {
+		if g.ConditionType != gate && !holds[g.ConditionType] {
+			return false
+		}
+	}
+	return holds[corev1.ContainersReady] && pod.DeletionTimestamp == nil
 }
 
 // current status and mode in the pod's condition: as last written here, or before that as the informer has it.

@@ -12,10 +12,11 @@ import (
 	"ms2m.dev/ms2m-descheduler/pkg/api/v1alpha1"
 )
 
-// adoptTarget gives the target to the source's ReplicaSet. The set then is one over and deletes a pod of its own: an
-// unready one before a ready one, and of two unready ones that with the lower deletion cost. So once the source is
-// unready and has the lowest cost, it is the source, whether or not the target is ready yet. The set sees these changes
-// before the label by which it selects the target, since it sees them in the order in which they were made.
+// adoptTarget gives the target to the source's ReplicaSet. The set then is one over and deletes a pod of its own: a
+// pending one before a running one, an unready one before a ready one, and of equals that with the lowest deletion cost.
+// That must be the source: so it waits until the target is ready and the source is not, and gives the source the lowest
+// cost in case the kubelet reports late. The set sees all this before the label by which it selects the target, since it
+// sees changes in the order in which they were made.
 func adoptTarget(ctx context.Context, r *run) (time.Duration, error) {
 	source, err := r.pod(ctx, r.m.Status.Source)
 	if err != nil {
@@ -38,7 +39,8 @@ func adoptTarget(ctx context.Context, r *run) (time.Duration, error) {
 	if owner := replicaSetOf(target); owner != nil && owner.UID == set.UID {
 		return 0, nil
 	}
-	if podCondition(source, v1alpha1.ConditionActive) || podCondition(source, corev1.PodReady) {
+	handedOver := podCondition(target, corev1.PodReady) && !podCondition(source, corev1.PodReady) && !podCondition(source, v1alpha1.ConditionActive)
+	if target.Status.Phase != corev1.PodRunning || !handedOver {
 		return poll, nil
 	}
 	if err := r.annotate(ctx, source, corev1.PodDeletionCost, "-2147483648"); err != nil {

@@ -40,6 +40,8 @@ type world struct {
 	gates   map[string]*gate // by pod UID
 	tickets map[string]*fcc.Ticket
 	calls   []string
+	// looks at an active target so far.
+	looks int
 	// checkpointed: an archive lies on the source's node.
 	checkpointed bool
 	// fault is asked at every call of an agent or a gate.
@@ -126,7 +128,7 @@ func newWorld(t *testing.T, m *v1alpha1.Migration, pods ...*corev1.Pod) *world {
 		w.gates[string(p.UID)] = &gate{Status: control.Status{Mode: control.ModeOpen, Lambda: 50, Mu: 200, Consumers: 1}}
 	}
 	w.api = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(&v1alpha1.Migration{}).
-		WithInterceptorFuncs(interceptor.Funcs{Create: w.create, Get: w.get}).Build()
+		WithInterceptorFuncs(interceptor.Funcs{Create: w.create, Get: w.get, Patch: w.patch}).Build()
 	return w
 }
 
@@ -136,6 +138,7 @@ func (w *world) create(ctx context.Context, c client.WithWatch, o client.Object,
 		require.Empty(w.t, pod.OwnerReferences, "a target that has an owner is counted by it")
 		pod.UID = types.UID("uid-of-" + pod.Name)
 		pod.Spec.NodeName = "node2"
+		pod.Status.Phase = corev1.PodPending
 		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "ledger", State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
 		w.gates[string(pod.UID)] = &gate{Status: control.Status{Mode: control.ModeClosed, SessionConsumers: -1}}
 	}
@@ -159,7 +162,26 @@ func (w *world) get(ctx context.Context, c client.WithWatch, key client.ObjectKe
 	if pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey] == hash {
 		pod.OwnerReferences = sourcePod().OwnerReferences
 	}
+	if pod.UID != sourceUID && active == corev1.ConditionTrue {
+		// The kubelet is slow to report what runs.
+		if w.looks++; w.looks > 5 {
+			pod.Status.Phase = corev1.PodRunning
+		}
+	}
 	return nil
+}
+
+// patch is the ReplicaSet, which deletes the wrong one of two when it gets the target too early.
+func (w *world) patch(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+	if pod, ok := o.(*corev1.Pod); ok && pod.UID != sourceUID && pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey] == hash {
+		source := &corev1.Pod{}
+		require.NoError(w.t, w.api.Get(ctx, client.ObjectKey{Namespace: pod.Namespace, Name: sourcePod().Name}, source))
+		require.Equal(w.t, corev1.PodRunning, pod.Status.Phase, "the ReplicaSet would delete the target")
+		require.True(w.t, podCondition(pod, corev1.PodReady), "the ReplicaSet would delete the target")
+		require.False(w.t, podCondition(source, corev1.PodReady), "the ReplicaSet would delete the target")
+		require.Equal(w.t, "-2147483648", source.Annotations[corev1.PodDeletionCost], "the ReplicaSet could delete the target")
+	}
+	return c.Patch(ctx, o, p, opts...)
 }
 
 func (w *world) active(g *gate) bool {
