@@ -25,8 +25,9 @@ func (c *core) parks(l *link, f amqp.Frame) bool {
 		return f.Type != amqp.FrameHeartbeat
 	case control.ModeReplayed:
 		return m == amqp.BasicPublish
+	default:
+		return false
 	}
-	return false
 }
 
 // onApp does what a frame of the app asks for. An error is one of the protocol: the connection must be closed.

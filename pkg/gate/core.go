@@ -124,8 +124,9 @@ func (c *core) migrating() bool {
 	switch c.mode {
 	case control.ModeOpen, control.ModeClosed, control.ModeFenced:
 		return false
+	default:
+		return true
 	}
-	return true
 }
 
 // logging tells whether what the app does belongs to the time after the cut, at the source.
@@ -133,8 +134,9 @@ func (c *core) logging() bool {
 	switch c.mode {
 	case control.ModeHeld, control.ModeLogging, control.ModeHandingOver:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // virtual tells whether the app's session is a virtual one.
@@ -208,6 +210,7 @@ func (c *core) lost(l *link) {
 		if used && (c.replay.served > 0 || c.outputs.count > 0) {
 			c.breaks("the restored app's connection ended during the replay")
 		}
+	default: // nothing is under way that the connection would be needed for
 	}
 	c.changed.Broadcast()
 }

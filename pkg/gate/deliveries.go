@@ -75,6 +75,7 @@ func (c *core) pump() {
 		}
 	case control.ModeReplaying:
 		c.serve()
+	default: // what comes when open is forwarded as it comes, and in the other modes nothing is
 	}
 }
 

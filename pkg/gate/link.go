@@ -30,7 +30,7 @@ type alive struct {
 
 // serve one connection of the app.
 func (g *Gate) serve(app net.Conn) {
-	defer app.Close()
+	defer func() { _ = app.Close() }()
 	fromApp := amqp.NewReader(app)
 	if !g.admit(app, fromApp) {
 		return
@@ -52,7 +52,7 @@ func (g *Gate) serve(app net.Conn) {
 		slog.Warn("connecting to broker failed", "broker", addr, "err", err)
 		return
 	}
-	defer broker.Close()
+	defer func() { _ = broker.Close() }()
 	l := newLink()
 	l.abort = func() { abort(app); abort(broker) }
 	l.linger = func() {
@@ -127,8 +127,9 @@ func (c *core) admits() bool {
 		return true
 	case control.ModeReplaying, control.ModeReplayed:
 		return c.broken == ""
+	default:
+		return false
 	}
-	return false
 }
 
 func (g *Gate) enter(l *link) bool {

@@ -58,7 +58,7 @@ func (r record) write(folder string) error {
 	if err != nil {
 		return fmt.Errorf("writing mode record: %w", err)
 	}
-	defer dir.Close()
+	defer func() { _ = dir.Close() }()
 	if err := dir.Sync(); err != nil {
 		return fmt.Errorf("writing mode record: %w", err)
 	}
@@ -86,6 +86,7 @@ func (r record) afterCrash() record {
 		r.Broken = died
 	case control.ModeReplaying, control.ModeReplayed:
 		r.Mode, r.Broken = control.ModeClosed, died
+	default: // these survive a restart as they are
 	}
 	return r
 }

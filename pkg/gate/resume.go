@@ -65,9 +65,10 @@ func (g *Gate) Resume(_ context.Context, r control.Command) error {
 		return refuse(control.ReasonWrongMode, "only a source can be resumed, this gate is %s", g.record().Mode)
 	case control.ModeOpen:
 		return g.settleOpen(r)
+	default:
+		g.void()
+		return g.goOn(r.Epoch, "")
 	}
-	g.void()
-	return g.goOn(r.Epoch, "")
 }
 
 // settleOpen forgets a migration that left the gate open, so that no delayed command of it is obeyed.

@@ -105,6 +105,7 @@ func statusOf(r control.Reason) int {
 		return http.StatusBadRequest
 	case control.ReasonRefused:
 		return http.StatusUnprocessableEntity
+	default:
+		return http.StatusConflict
 	}
-	return http.StatusConflict
 }

@@ -115,7 +115,7 @@ func load(text string, client kubernetes.Interface) (*api.DeschedulerPolicy, err
 	if err != nil {
 		return nil, fmt.Errorf("creating a file for the policy: %w", err)
 	}
-	defer os.Remove(file.Name())
+	defer func() { _ = os.Remove(file.Name()) }()
 	_, err = file.WriteString(text)
 	if closing := file.Close(); err == nil {
 		err = closing

@@ -35,5 +35,5 @@ func (o *Tracing) Start(ctx context.Context) (stop func()) {
 		slog.ErrorContext(ctx, "Setting up traces failed", "error", err)
 		return func() {}
 	}
-	return func() { tracing.Shutdown(context.WithoutCancel(ctx)) }
+	return func() { _ = tracing.Shutdown(context.WithoutCancel(ctx)) }
 }

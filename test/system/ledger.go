@@ -133,8 +133,10 @@ func (l *Ledger) Finish(ctx context.Context) (judge.Verdict, error) {
 // Stop ends the load and removes the ledger with its namespace and queues.
 func (l *Ledger) Stop(ctx context.Context) error {
 	l.stop()
-	for range 4 {
-		<-l.done
+	for range cap(l.done) {
+		if err := <-l.done; err != nil && !errors.Is(err, context.Canceled) {
+			return fmt.Errorf("ending the load: %w", err)
+		}
 	}
 	ns := &corev1.Namespace{}
 	ns.Name = l.load.Ledger.Namespace

@@ -3,6 +3,7 @@ package amqp
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 )
@@ -105,7 +106,7 @@ func (r *Reader) Next() (Frame, error) {
 	r.drop()
 	head, err := r.r.Peek(frameHead)
 	if err != nil {
-		if err == io.EOF && len(head) > 0 {
+		if errors.Is(err, io.EOF) && len(head) > 0 {
 			err = io.ErrUnexpectedEOF
 		}
 		return Frame{}, err
@@ -145,7 +146,7 @@ func (r *Reader) drop() {
 }
 
 func unexpected(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err

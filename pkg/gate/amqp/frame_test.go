@@ -18,7 +18,7 @@ func read(t *testing.T, b []byte) []Frame {
 	var all []Frame
 	for {
 		f, err := r.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return all
 		}
 		require.NoError(t, err)

@@ -27,13 +27,13 @@ func CanonicalProperties(dst, props []byte) []byte {
 			continue
 		}
 		before := c.b
-		switch {
-		case bit == flagHeaders:
+		switch bit {
+		case flagHeaders:
 			out = canonicalTable(out, c.long(), tableDepth)
 			continue
-		case bit == 1<<12 || bit == 1<<11:
+		case 1 << 12, 1 << 11:
 			c.u8()
-		case bit == flagTimestamp:
+		case flagTimestamp:
 			c.u64()
 		default:
 			c.short()

@@ -76,8 +76,8 @@ type builder struct {
 }
 
 func begin(dst []byte, kind byte, channel uint16) *builder {
-	f := &builder{start: len(dst)}
-	f.b = append(dst, kind, byte(channel>>8), byte(channel), 0, 0, 0, 0)
+	f := &builder{b: dst, start: len(dst)}
+	f.b = append(f.b, kind, byte(channel>>8), byte(channel), 0, 0, 0, 0)
 	return f
 }
 

@@ -72,7 +72,7 @@ func (c *Conn) Delete(queue string) error {
 	if err != nil {
 		return fmt.Errorf("opening channel of log: %w", err)
 	}
-	defer ch.Close()
+	defer func() { _ = ch.Close() }()
 	if _, err := ch.QueueDelete(queue, false, false, false); err != nil {
 		return fmt.Errorf("deleting log queue: %w", err)
 	}

@@ -221,7 +221,7 @@ func requireNoQueue(t *testing.T, name string) {
 	eventually(t, "queue "+name+" is gone", func() bool {
 		conn, err := amqp091.Dial(brokerURI)
 		require.NoError(t, err)
-		defer conn.Close()
+		defer func() { _ = conn.Close() }()
 		ch, err := conn.Channel()
 		require.NoError(t, err)
 		_, err = ch.QueueDeclarePassive(name, true, false, false, false, nil)

@@ -193,7 +193,7 @@ var behaviours = map[string]func(*client){
 		m := c.consume(ch, false)
 		c.publish(ch, "again")
 		c.take(m)
-		require.NoError(c, ch.Recover(true))
+		require.NoError(c, ch.Recover(true)) //nolint:staticcheck // deprecated, but apps use it
 		require.NoError(c, c.take(m).Ack(false))
 		c.ready(ch)
 	},
@@ -228,7 +228,7 @@ func TestPassThrough(t *testing.T) {
 			see := func(uri string) string {
 				conn, err := amqp091.DialConfig(uri, amqp091.Config{Heartbeat: time.Second})
 				require.NoError(t, err)
-				defer conn.Close()
+				defer func() { _ = conn.Close() }()
 				c := &client{T: t, conn: conn, queue: queue(t, "pass")}
 				c.note("channels %d frame %d heartbeat %s", conn.Config.ChannelMax, conn.Config.FrameSize, conn.Config.Heartbeat)
 				do(c)
@@ -252,7 +252,7 @@ func TestIdleConnection(t *testing.T) {
 	g := startGate(t, "open")
 	conn, err := amqp091.DialConfig(g.uri(), amqp091.Config{Heartbeat: time.Second})
 	require.NoError(t, err)
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	select {
 	case err := <-conn.NotifyClose(make(chan *amqp091.Error, 1)):
 		t.Fatal(err)

@@ -25,8 +25,9 @@ var installed *system.System
 
 func TestMain(m *testing.M) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, m))
+	code := run(ctx, m)
+	stop()
+	os.Exit(code)
 }
 
 func run(ctx context.Context, m *testing.M) int {
