@@ -32,9 +32,23 @@ type active struct {
 	gates *gates
 	log   *slog.Logger
 
-	mu  sync.Mutex
-	set map[string]string // last mode written, by pod UID, ahead of the informer
+	// turns of updates, by pod UID.
+	turns turns
+	mu    sync.Mutex
+	set   map[string]string // last mode written, by pod UID, ahead of the informer
 }
+
+// turns lets one at a time do something under a key.
+type turns struct{ locks sync.Map }
+
+// take waits for a turn and returns what ends it.
+func (t *turns) take(key string) (done func()) {
+	lock, _ := t.locks.LoadOrStore(key, &sync.Mutex{})
+	lock.(*sync.Mutex).Lock() //nolint:forcetypeassert // the map holds nothing else
+	return lock.(*sync.Mutex).Unlock
+}
+
+func (t *turns) forget(key string) { t.locks.Delete(key) }
 
 // watch polls all gates until the context is done.
 func (v *active) watch(ctx context.Context) {
@@ -58,6 +72,8 @@ func (v *active) watch(ctx context.Context) {
 // update the condition of one pod. A gate that does not answer, as one that is just starting, changes nothing: it
 // comes back in the mode in which it was.
 func (v *active) update(ctx context.Context, podUID string) {
+	// Two updates of a pod, that of a command and that of the poll, must not write in another order than they read in.
+	defer v.turns.take(podUID)()
 	ctx, cancel := context.WithTimeout(ctx, gateAnswers)
 	defer cancel()
 	status, err := v.gates.client(podUID).Status(ctx)
@@ -73,14 +89,14 @@ func (v *active) update(ctx context.Context, podUID string) {
 // isActive tells whether the instance behind a gate in this mode is the one that processes messages.
 func isActive(mode control.Mode) corev1.ConditionStatus {
 	switch mode {
-	case control.ModeClosed, control.ModeReplaying, control.ModeReplayed, control.ModeFenced:
+	case control.ModeClosed, control.ModeReplaying, control.ModeReplayed, control.ModeHandedOver, control.ModeFenced:
 		return corev1.ConditionFalse
 	default:
 		return corev1.ConditionTrue
 	}
 }
 
-// write the condition when status or mode have changed. The lock keeps an older mode from being written after a newer.
+// write the condition when status or mode have changed. Turns keep an older mode from being written after a newer.
 func (v *active) write(ctx context.Context, pod *corev1.Pod, mode control.Mode) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -154,4 +170,5 @@ func (v *active) forget(podUID string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	delete(v.set, podUID)
+	v.turns.forget(podUID)
 }

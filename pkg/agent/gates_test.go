@@ -87,8 +87,8 @@ func TestActiveFollowsTheMode(t *testing.T) {
 	n.gate(t, sourceUID, g)
 	for mode, want := range map[control.Mode]corev1.ConditionStatus{
 		control.ModeOpen: "True", control.ModeHolding: "True", control.ModeHeld: "True", control.ModeLogging: "True",
-		control.ModeHandingOver: "True", control.ModeHandedOver: "True",
-		control.ModeFenced: "False", control.ModeClosed: "False", control.ModeReplaying: "False", control.ModeReplayed: "False",
+		control.ModeHandingOver: "True",
+		control.ModeHandedOver:  "False", control.ModeFenced: "False", control.ModeClosed: "False", control.ModeReplaying: "False", control.ModeReplayed: "False",
 	} {
 		g.mode.Store(mode)
 		n.active.update(t.Context(), sourceUID)

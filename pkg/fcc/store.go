@@ -256,10 +256,21 @@ func (s *Store) write(t Ticket) (err error) {
 	if err == nil {
 		err = os.Rename(path+".new", path)
 	}
+	if err == nil && t.State == TicketCommitted {
+		err = syncFolder(filepath.Dir(path)) // the new name, too, has to reach the disk
+	}
 	if err != nil {
 		return fmt.Errorf("writing ticket: %w", err)
 	}
 	return nil
+}
+
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }
 
 // lock the store against other processes and goroutines.

@@ -84,9 +84,12 @@ func (r record) afterCrash() record {
 	case control.ModeHandingOver:
 		// END may have been written: consume nothing before somebody decides.
 		r.Broken = died
-	case control.ModeReplaying, control.ModeReplayed:
+	case control.ModeReplaying:
 		r.Mode, r.Broken = control.ModeClosed, died
-	default: // these survive a restart as they are
+	default:
+		// These survive a restart as they are. Of a target that has verified END nothing is under way that could be
+		// lost: everything is settled, the app reconnects to a session that is still virtual, and the commit may
+		// have been decided already.
 	}
 	return r
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -81,14 +83,30 @@ func (r *run) findTargetNode(ctx context.Context, c *candidate) error {
 	if err != nil {
 		return fmt.Errorf("reading node %s: %w", r.m.Spec.TargetNode, err)
 	}
-	if _, err := r.nodes.Node(ctx, r.m.Spec.TargetNode); err != nil {
+	if _, err := r.prepared(ctx, r.m.Spec.TargetNode); err != nil {
 		return fail("TargetNodeNotPrepared", "node %s cannot be a target: %w", r.m.Spec.TargetNode, err)
 	}
 	return nil
 }
 
+// prepared returns the agent of a node that has what a migration needs.
+func (r *run) prepared(ctx context.Context, name string) (Node, error) {
+	node, err := r.nodes.Node(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	found, err := node.Node(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(found.Problems) > 0 {
+		return nil, errors.New(strings.Join(found.Problems, "; "))
+	}
+	return node, nil
+}
+
 func (r *run) observeSource(ctx context.Context, c *candidate) error {
-	node, err := r.nodes.Node(ctx, c.pod.Spec.NodeName)
+	node, err := r.prepared(ctx, c.pod.Spec.NodeName)
 	if err != nil {
 		return fail("SourceNodeNotPrepared", "node %s cannot be a source: %w", c.pod.Spec.NodeName, err)
 	}
@@ -112,6 +130,9 @@ func (r *run) begin(c *candidate) {
 	st.Epoch = 1
 	st.Strategy = v1alpha1.StrategyShadow
 	st.Source = v1alpha1.Instance{Pod: c.pod.Name, UID: c.pod.UID, Node: c.pod.Spec.NodeName}
+	if replicaSetOf(c.pod) != nil {
+		st.Source.TemplateHash = c.pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey]
+	}
 	st.Containers = nil
 	for _, container := range c.pod.Spec.Containers {
 		st.Containers = append(st.Containers, container.Name)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -15,7 +16,7 @@ import (
 // podChecks are made on what the API server knows, gateChecks on what the gate sees. The first that refuses is reported.
 var (
 	podChecks = []check{
-		isNamed, isMigratable, isPrepared, isRunning, isNotTarget, isOwnedByNoneOrReplicaSet, isElsewhere, canSchedule,
+		isNamed, isMigratable, isPrepared, isRunning, isNotTarget, isOwnedByNoneOrDeployment, isElsewhere, canSchedule,
 		hasPortableVolumes, usesNoHost, isAlone,
 	}
 	gateChecks = []check{hasOpenGate, hasConsumer, hasExactSession}
@@ -69,10 +70,14 @@ func isNotTarget(c *candidate) (reason, message string) {
 	return "", ""
 }
 
-func isOwnedByNoneOrReplicaSet(c *candidate) (reason, message string) {
+func isOwnedByNoneOrDeployment(c *candidate) (reason, message string) {
 	owner := metav1.GetControllerOf(c.pod)
 	if owner != nil && owner.Kind != "ReplicaSet" {
-		return "OwnerNotSupported", fmt.Sprintf("pod %s belongs to %s %s: bare pods and pods of a ReplicaSet or Deployment can be migrated", c.pod.Name, owner.Kind, owner.Name)
+		return "OwnerNotSupported", fmt.Sprintf("pod %s belongs to %s %s: bare pods and pods of Deployments can be migrated", c.pod.Name, owner.Kind, owner.Name)
+	}
+	if _, hashed := c.pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey]; owner != nil && !hashed {
+		// Its set would adopt the target at its creation, be one over, and delete the unready of the two.
+		return "OwnerNotSupported", fmt.Sprintf("pod %s belongs to ReplicaSet %s without a Deployment: let a Deployment own the set", c.pod.Name, owner.Name)
 	}
 	return "", ""
 }

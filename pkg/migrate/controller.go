@@ -89,7 +89,7 @@ func (c *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 // advance makes one move. What it changes in the status is stored before the next.
 func (c *Reconciler) advance(ctx context.Context, r *run) (time.Duration, error) {
 	if r.m.Status.StartTime == nil {
-		return 0, c.admit(ctx, r)
+		return c.admit(ctx, r)
 	}
 	steps, ok := strategies[r.m.Status.Strategy]
 	if !ok {
@@ -113,31 +113,42 @@ func (c *Reconciler) advance(ctx context.Context, r *run) (time.Duration, error)
 	return 0, nil
 }
 
+// admitBound is how long a migration that cannot be decided upon is tried.
+const admitBound = 30 * time.Second
+
 // admit accepts a migration or refuses it with nothing touched.
-func (c *Reconciler) admit(ctx context.Context, r *run) error {
+func (c *Reconciler) admit(ctx context.Context, r *run) (time.Duration, error) {
+	if r.m.DeletionTimestamp != nil {
+		r.end(v1alpha1.PhaseFailed, "deleted before it began")
+		return 0, nil
+	}
 	if controllerutil.AddFinalizer(r.m, finalizer) {
 		status := r.m.Status
 		if err := c.API.Update(ctx, r.m); err != nil {
-			return fmt.Errorf("adding finalizer: %w", err)
+			return 0, fmt.Errorf("adding finalizer: %w", err)
 		}
 		r.m.Status = status
-		return nil
+		return 0, nil
 	}
 	err := r.accept(ctx)
+	if err != nil && r.clock.Now().Sub(r.m.CreationTimestamp.Time) > admitBound {
+		err = asFailure("NotDecided", err)
+	}
 	var refused *failure
-	if errors.As(err, &refused) {
+	switch {
+	case errors.As(err, &refused):
 		r.set(conditionAccepted, metav1.ConditionFalse, refused.reason, refused.Error())
 		r.end(v1alpha1.PhaseFailed, refused.Error())
 		c.report(r, corev1.EventTypeWarning, refused.reason, "refused: "+refused.Error())
-		return nil
-	}
-	if err != nil {
-		return err
+		return 0, nil
+	case err != nil:
+		r.m.Status.Message = err.Error() + "; trying again"
+		return retryEvery, nil
 	}
 	r.set(conditionAccepted, metav1.ConditionTrue, "Accepted", "")
-	r.m.Status.Phase = v1alpha1.PhasePending
+	r.m.Status.Phase, r.m.Status.Message = v1alpha1.PhasePending, ""
 	c.report(r, corev1.EventTypeNormal, "MigrationStarted", fmt.Sprintf("migrating pod %s from node %s", r.m.Status.Source.Pod, r.m.Status.Source.Node))
-	return nil
+	return 0, nil
 }
 
 // do makes a step go on, or decides to roll back.
@@ -190,8 +201,8 @@ func (r *run) overdue(ctx context.Context) (reason, message string) {
 	if err != nil {
 		return "", "" // the step will meet the same error and be tried again
 	}
-	if pod == nil || pod.DeletionTimestamp != nil {
-		return "SourceGone", fmt.Sprintf("source pod %s was deleted by somebody else", r.m.Status.Source.Pod)
+	if pod == nil || pod.DeletionTimestamp != nil || ended(pod) {
+		return "SourceGone", fmt.Sprintf("source pod %s was deleted by somebody else, or its node has evicted it", r.m.Status.Source.Pod)
 	}
 	return "", ""
 }

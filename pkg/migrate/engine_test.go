@@ -144,6 +144,7 @@ func TestRefusals(t *testing.T) {
 			p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "s", UID: "s", Controller: ptr.To(true)}}
 			delete(p.Labels, "pod-template-hash")
 		}},
+		{"OwnerNotSupported", func(_ *v1alpha1.Migration, p *corev1.Pod, _ *control.Status) { delete(p.Labels, "pod-template-hash") }},
 		{"VolumeNotSupported", func(_ *v1alpha1.Migration, p *corev1.Pod, _ *control.Status) {
 			p.Spec.Volumes = append(p.Spec.Volumes, corev1.Volume{Name: "scratch", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
 		}},
@@ -168,6 +169,69 @@ func TestRefusals(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNodeWithoutCRIU: what an agent reports of its node refuses it as a source, and rolls back when it is the target.
+func TestNodeWithoutCRIU(t *testing.T) {
+	for node, want := range map[string]v1alpha1.Phase{"node1": v1alpha1.PhaseFailed, "node2": v1alpha1.PhaseRolledBack} {
+		m := migration()
+		w := newWorld(t, m, sourcePod())
+		w.problems = map[string][]string{node: {"the node has no criu"}}
+		have := w.reconcile(m)
+		require.Equal(t, want, have.Status.Phase)
+		require.Contains(t, have.Status.Message, "the node has no criu")
+		require.Equal(t, control.ModeOpen, w.gates[sourceUID].Mode)
+	}
+}
+
+// TestTargetGoneAfterCommit: a target that somebody deletes right after the commit is lost like any pod, but the
+// migration ends, and with the source gone the ReplicaSet makes another.
+func TestTargetGoneAfterCommit(t *testing.T) {
+	m := migration()
+	w := newWorld(t, m, sourcePod())
+	w.fault = func(call string, _ int) fault {
+		if call != "node2 commit ticket ledger" {
+			return faultNone
+		}
+		require.NoError(t, client.IgnoreNotFound(w.api.DeleteAllOf(t.Context(), &corev1.Pod{}, client.InNamespace("default"),
+			client.MatchingLabels{v1alpha1.LabelMigration: string(m.UID)})))
+		return faultUnreached
+	}
+	have := w.reconcile(m)
+	require.Equal(t, v1alpha1.PhaseSucceeded, have.Status.Phase)
+	err := w.api.Get(t.Context(), client.ObjectKey{Namespace: m.Namespace, Name: have.Status.Source.Pod}, &corev1.Pod{})
+	require.True(t, apierrors.IsNotFound(err), "the source keeps the ReplicaSet from making another pod")
+}
+
+// TestUnreachableGate is refused in the end, with words.
+func TestUnreachableGate(t *testing.T) {
+	m := migration()
+	w := newWorld(t, m, sourcePod())
+	w.fault = always("node1 gate status", faultUnreached)
+	have := w.reconcile(m)
+	require.Equal(t, v1alpha1.PhaseFailed, have.Status.Phase)
+	require.Equal(t, "NotDecided", meta.FindStatusCondition(have.Status.Conditions, conditionAccepted).Reason)
+	require.Contains(t, have.Status.Message, "connection refused")
+}
+
+// TestHandOverTooLong: a target that does not come to END gives the source back.
+func TestHandOverTooLong(t *testing.T) {
+	m := migration()
+	w := newWorld(t, m, sourcePod())
+	w.fault = func(call string, _ int) fault {
+		if call == "node1 gate hand over" {
+			for uid, g := range w.gates {
+				if uid != sourceUID && g.Mode == control.ModeReplaying {
+					g.Mode = control.ModeClosed // the app has not come back
+				}
+			}
+		}
+		return faultNone
+	}
+	have := w.reconcile(m)
+	require.Equal(t, v1alpha1.PhaseRolledBack, have.Status.Phase)
+	require.Equal(t, "HandOverTooLong", meta.FindStatusCondition(have.Status.Conditions, conditionRollingBack).Reason)
+	w.requireOneActive(have)
 }
 
 // TestOneMigrationPerPod refuses the second of two that move the same pod, and one that moves a target.

@@ -3,7 +3,9 @@ package migrate
 import (
 	"errors"
 	"fmt"
+	"net/http"
 
+	"ms2m.dev/ms2m-descheduler/pkg/agent/client"
 	"ms2m.dev/ms2m-descheduler/pkg/gate/control"
 )
 
@@ -19,6 +21,24 @@ func (f *failure) Unwrap() error { return f.err }
 // fail makes a failure with a reason for conditions and events.
 func fail(reason, format string, args ...any) error {
 	return &failure{reason: reason, err: fmt.Errorf(format, args...)}
+}
+
+// asFailure makes any error a failure.
+func asFailure(reason string, err error) error {
+	var failed *failure
+	if errors.As(err, &failed) {
+		return failed
+	}
+	return &failure{reason: reason, err: err}
+}
+
+// agentFailure turns a refusal of an agent into a failure when the same request could not succeed later.
+func agentFailure(doing string, err error) error {
+	var refused *client.Error
+	if errors.As(err, &refused) && refused.Code < http.StatusInternalServerError {
+		return fail("AgentRefused", "%s: %s", doing, refused.Message)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
 }
 
 // gateFailure turns a refusal of a gate into a failure when the same command could not succeed later. What could (the

@@ -18,6 +18,8 @@ type Node interface {
 	// Address under which other agents reach this one.
 	Address() string
 	Gate(podUID string) Gate
+	// Node tells what keeps the node from being source or target.
+	Node(ctx context.Context) (client.Node, error)
 	Checkpoint(ctx context.Context, r client.CheckpointRequest) (client.Checkpoint, error)
 	DeleteCheckpoints(ctx context.Context, migration string) error
 	Deliver(ctx context.Context, r client.DeliveryRequest) (client.Delivery, error)

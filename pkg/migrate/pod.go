@@ -123,6 +123,11 @@ func replicaSetOf(pod *corev1.Pod) *metav1.OwnerReference {
 	return owner
 }
 
+// ended tells whether the pod's containers have ended for good, as those of a pod that its node has evicted.
+func ended(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
+}
+
 func podCondition(pod *corev1.Pod, t corev1.PodConditionType) bool {
 	for _, c := range pod.Status.Conditions {
 		if c.Type == t {

@@ -1,6 +1,8 @@
 package migrate
 
 import (
+	"time"
+
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -41,6 +43,11 @@ func (r *run) undone(s step) {
 	r.set(s.condition, metav1.ConditionFalse, "Undone", "")
 	now := r.microNow()
 	r.m.Status.Timeline = append(r.m.Status.Timeline, v1alpha1.StepTime{Step: s.name, Phase: s.phase, Start: now, End: &now, Undone: true})
+}
+
+// stepAge is how long the present step has been under way.
+func (r *run) stepAge() time.Duration {
+	return r.clock.Now().Sub(r.m.Status.Timeline[len(r.m.Status.Timeline)-1].Start.Time)
 }
 
 func (r *run) stopClock() {

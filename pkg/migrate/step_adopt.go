@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"ms2m.dev/ms2m-descheduler/pkg/api/v1alpha1"
 )
@@ -18,37 +19,27 @@ import (
 // cost in case the kubelet reports late. The set sees all this before the label by which it selects the target, since it
 // sees changes in the order in which they were made.
 func adoptTarget(ctx context.Context, r *run) (time.Duration, error) {
-	source, err := r.pod(ctx, r.m.Status.Source)
-	if err != nil {
-		return 0, err
-	}
-	if source == nil {
-		return 0, nil // the set has replaced the source already, or the name was its whole identity
-	}
-	set := replicaSetOf(source)
-	if set == nil {
-		return 0, nil
+	hash := r.m.Status.Source.TemplateHash
+	if hash == "" {
+		return 0, nil // a bare pod
 	}
 	target, err := r.pod(ctx, r.m.Status.Target)
 	if err != nil {
 		return 0, err
 	}
-	if target == nil {
-		return 0, nil // deleted after the commit, like any pod: the set makes another
+	if target == nil || replicaSetOf(target) != nil {
+		return 0, nil // adopted; or deleted after the commit, as any pod may be: the set makes another
 	}
-	if owner := replicaSetOf(target); owner != nil && owner.UID == set.UID {
+	if r.stepAge() > adoptBound {
+		log.FromContext(ctx).Info("Target was not adopted, is its ReplicaSet gone?", "pod", target.Name)
 		return 0, nil
 	}
-	handedOver := podCondition(target, corev1.PodReady) && !podCondition(source, corev1.PodReady) && !podCondition(source, v1alpha1.ConditionActive)
-	if target.Status.Phase != corev1.PodRunning || !handedOver {
-		return poll, nil
+	if target.Labels[appsv1.DefaultDeploymentUniqueLabelKey] == hash {
+		return poll, nil // the set has to notice
 	}
-	if err := r.annotate(ctx, source, corev1.PodDeletionCost, "-2147483648"); err != nil {
-		return 0, err
-	}
-	hash := source.Labels[appsv1.DefaultDeploymentUniqueLabelKey]
-	if hash == "" || target.Labels[appsv1.DefaultDeploymentUniqueLabelKey] == hash {
-		return poll, nil // a bare ReplicaSet selects by the labels that the target has; else the set has to notice
+	ready, err := r.readySource(ctx, target)
+	if err != nil || !ready {
+		return poll, err
 	}
 	base := target.DeepCopy()
 	target.Labels[appsv1.DefaultDeploymentUniqueLabelKey] = hash
@@ -56,6 +47,26 @@ func adoptTarget(ctx context.Context, r *run) (time.Duration, error) {
 		return 0, fmt.Errorf("labelling target pod %s: %w", target.Name, err)
 	}
 	return poll, nil
+}
+
+// adoptBound is how long a ReplicaSet is given to adopt the target; the migration must end even when the set is deleted.
+const adoptBound = time.Minute
+
+// readySource tells whether the set would choose the source among the two. A source that is gone cannot be chosen, but
+// what the set made in its place is younger than the target, and so is chosen before it.
+func (r *run) readySource(ctx context.Context, target *corev1.Pod) (bool, error) {
+	source, err := r.pod(ctx, r.m.Status.Source)
+	if err != nil || source == nil {
+		return err == nil, err
+	}
+	if podCondition(source, v1alpha1.ConditionActive) {
+		fenceSource(ctx, r) // the first try did not reach it
+	}
+	superseded := !podCondition(source, v1alpha1.ConditionActive) && !podCondition(source, corev1.PodReady)
+	if target.Status.Phase != corev1.PodRunning || !podCondition(target, corev1.PodReady) || !superseded {
+		return false, nil
+	}
+	return true, r.annotate(ctx, source, corev1.PodDeletionCost, "-2147483648")
 }
 
 func (r *run) annotate(ctx context.Context, pod *corev1.Pod, key, value string) error {

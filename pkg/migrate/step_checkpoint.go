@@ -75,17 +75,20 @@ func resumeSource(ctx context.Context, r *run) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	if pod == nil {
-		return 0, nil // nothing is left to resume
-	}
+	gone := pod == nil || ended(pod)
 	node, gate, err := r.source(ctx)
 	if err != nil {
+		if gone {
+			return 0, nil // nothing is left to resume, and the archives are left to the janitor of the node
+		}
 		return 0, err
 	}
-	if err := gate.Resume(ctx, r.command()); err != nil {
-		return 0, fmt.Errorf("resuming the source: %w", err)
+	if !gone {
+		if err := gate.Resume(ctx, r.command()); err != nil {
+			return 0, fmt.Errorf("resuming the source: %w", err)
+		}
 	}
-	if err := node.DeleteCheckpoints(ctx, r.uid()); err != nil {
+	if err := node.DeleteCheckpoints(ctx, r.uid()); err != nil && !gone {
 		return 0, fmt.Errorf("deleting archives: %w", err)
 	}
 	return 0, nil

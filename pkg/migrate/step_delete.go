@@ -26,8 +26,7 @@ func cleanUp(ctx context.Context, r *run) (time.Duration, error) {
 	if err == nil {
 		err = node.DeleteCheckpoints(ctx, r.uid())
 	}
-	began := r.m.Status.Timeline[len(r.m.Status.Timeline)-1].Start
-	if err != nil && r.clock.Now().Sub(began.Time) > cleanUpBound {
+	if err != nil && r.stepAge() > cleanUpBound {
 		log.FromContext(ctx).Error(err, "Archives left to the agent's janitor", "node", r.m.Status.Source.Node)
 		return 0, nil
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // handOver ends the source's consumption with END in the log, and waits until the target has replayed to it and verified
-// it. The source stays held and can be taken back.
+// it. The source stays held and can be taken back, and is when that takes too long.
 func handOver(ctx context.Context, r *run) (time.Duration, error) {
 	_, gate, err := r.source(ctx)
 	if err != nil {
@@ -27,8 +27,13 @@ func handOver(ctx context.Context, r *run) (time.Duration, error) {
 		held := metav1.NewMicroTime(*source.HeldSince)
 		r.m.Status.HandOverHeldSince = &held
 	}
-	if target.Mode != control.ModeReplayed {
-		return poll, nil
+	if target.Mode == control.ModeReplayed {
+		return 0, nil
 	}
-	return 0, nil
+	bound := r.m.Spec.MaxPause.Duration + r.m.Spec.Cutoff.MaxReplay.Duration
+	if held := r.m.Status.HandOverHeldSince; held != nil && r.clock.Now().Sub(held.Time) > bound {
+		return 0, fail("HandOverTooLong", "the target has not replayed the rest of the log within maxPause and maxReplay together, %s: %d of %d entries, %d consumers",
+			bound, target.Replayed, source.Logged, target.Consumers)
+	}
+	return poll, nil
 }

@@ -45,6 +45,9 @@ func scheduleTarget(ctx context.Context, r *run) (time.Duration, error) {
 	}
 	if pod.Spec.NodeName != "" {
 		target.Node = pod.Spec.NodeName
+		if _, err := r.prepared(ctx, target.Node); err != nil {
+			return 0, fail("TargetNodeNotPrepared", "node %s, which the scheduler chose, cannot be a target: %w", target.Node, err)
+		}
 		return 0, nil
 	}
 	for _, c := range pod.Status.Conditions {
@@ -79,16 +82,15 @@ func deleteTarget(ctx context.Context, r *run) (time.Duration, error) {
 	target := r.m.Status.Target
 	if target.UID == "" {
 		// The pod may have been created without its UID having been stored.
-		have := &corev1.Pod{}
-		key := client.ObjectKey{Namespace: r.m.Namespace, Name: targetName(r.m, r.m.Status.Source.Pod)}
-		err := r.api.Get(ctx, key, have)
-		if apierrors.IsNotFound(err) || (err == nil && have.Labels[v1alpha1.LabelMigration] != r.uid()) {
+		pods := &corev1.PodList{}
+		err := r.api.List(ctx, pods, client.InNamespace(r.m.Namespace), client.MatchingLabels{v1alpha1.LabelMigration: r.uid()})
+		if err != nil {
+			return 0, fmt.Errorf("looking for the target pod: %w", err)
+		}
+		if len(pods.Items) == 0 {
 			return 0, nil
 		}
-		if err != nil {
-			return 0, fmt.Errorf("reading target pod %s: %w", key.Name, err)
-		}
-		target = v1alpha1.Instance{Pod: have.Name, UID: have.UID}
+		target = v1alpha1.Instance{Pod: pods.Items[0].Name, UID: pods.Items[0].UID}
 	}
 	gone, err := r.deletePod(ctx, target, targetGrace)
 	if err != nil || gone {

@@ -17,7 +17,7 @@ func issueTickets(ctx context.Context, r *run) (time.Duration, error) {
 	}
 	for _, c := range r.m.Status.Containers {
 		if _, err := node.PutTicket(ctx, r.uid(), string(r.m.Status.Target.UID), c); err != nil {
-			return 0, fmt.Errorf("issuing ticket for container %s: %w", c, err)
+			return 0, agentFailure("issuing ticket for container "+c, err)
 		}
 	}
 	return 0, nil

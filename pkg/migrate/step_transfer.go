@@ -2,7 +2,6 @@ package migrate
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"ms2m.dev/ms2m-descheduler/pkg/agent/client"
@@ -25,7 +24,7 @@ func transfer(ctx context.Context, r *run) (time.Duration, error) {
 			SourceUID: string(r.m.Status.Source.UID), TargetUID: string(r.m.Status.Target.UID),
 		})
 		if err != nil {
-			return 0, fmt.Errorf("delivering archive of container %s: %w", c, err)
+			return 0, agentFailure("delivering archive of container "+c, err)
 		}
 		r.m.Status.Checkpoint.Digest = delivery.Digest
 	}

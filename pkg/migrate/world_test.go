@@ -40,6 +40,8 @@ type world struct {
 	gates   map[string]*gate // by pod UID
 	tickets map[string]*fcc.Ticket
 	calls   []string
+	// problems of nodes, by name.
+	problems map[string][]string
 	// looks at an active target so far.
 	looks int
 	// checkpointed: an archive lies on the source's node.
@@ -81,7 +83,7 @@ func newClock() *testclock.FakePassiveClock {
 
 func migration() *v1alpha1.Migration {
 	return &v1alpha1.Migration{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "m", UID: "0a1b2c3d-4e5f-6789-abcd-ef0123456789", Generation: 1},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "m", UID: "0a1b2c3d-4e5f-6789-abcd-ef0123456789", Generation: 1, CreationTimestamp: metav1.NewTime(newClock().Now())},
 		Spec: v1alpha1.MigrationSpec{
 			Pod:      v1alpha1.PodReference{Name: "ledger-" + hash + "-x7k2p", UID: sourceUID},
 			Strategy: v1alpha1.StrategyAuto,
@@ -275,6 +277,10 @@ type node struct {
 	name string
 }
 
+func (n *node) Node(context.Context) (agent.Node, error) {
+	return agent.Node{Name: n.name, Problems: n.w.problems[n.name]}, nil
+}
+
 func (n *node) Address() string { return n.name + ":9443" }
 
 func (n *node) Gate(uid string) Gate { return &gateClient{w: n.w, node: n.name, uid: uid} }
@@ -411,8 +417,9 @@ func (c *gateClient) HandOver(_ context.Context, r control.Command) error {
 		if g.Mode != control.ModeLogging && g.Mode != control.ModeHandedOver {
 			return wrongMode(g)
 		}
-		g.Mode = control.ModeHandedOver
-		g.HeldSince = ptr.To(c.w.clock.Now())
+		if g.Mode != control.ModeHandedOver {
+			g.Mode, g.HeldSince = control.ModeHandedOver, ptr.To(c.w.clock.Now())
+		}
 		for uid, o := range c.w.gates {
 			if uid != c.uid && o.Mode == control.ModeReplaying {
 				o.Mode, o.Replayed = control.ModeReplayed, g.Logged

@@ -60,8 +60,8 @@ func (s *System) AgentOn(ctx context.Context, node string) (*corev1.Pod, error) 
 	return nil, fmt.Errorf("no agent runs on node %s", node)
 }
 
-// Leftovers tells what ended migrations have left behind: log queues, tickets, archives. It waits for what janitors
-// need their time for.
+// Leftovers tells what ended migrations have left behind: log queues and archives, which hold messages and memory. A
+// ticket without its archive stays until the agent's janitor has seen its pod gone for a while.
 func (s *System) Leftovers(ctx context.Context) error {
 	return s.await(ctx, "migrations to leave nothing behind", time.Minute, func(ctx context.Context) (bool, string, error) {
 		var left []string

@@ -184,6 +184,9 @@ type Instance struct {
 	UID types.UID `json:"uid,omitempty"`
 	// +optional
 	Node string `json:"node,omitempty"`
+	// TemplateHash by which the ReplicaSet of the source selects its pods.
+	// +optional
+	TemplateHash string `json:"templateHash,omitempty"`
 }
 
 // CutStatus is a cut token as the source's gate gave it.

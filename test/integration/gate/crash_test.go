@@ -99,7 +99,6 @@ func TestTargetCrashes(t *testing.T) {
 	steps := map[string]func(*scene){
 		"Closed":    func(s *scene) { s.hold(); s.checkpoint(); s.release() },
 		"Replaying": func(s *scene) { s.hold(); s.checkpoint(); s.release(); s.replay(); applied(s.t, s.moved, 10) },
-		"Replayed":  handedOver,
 	}
 	for mode, to := range steps {
 		t.Run(mode, func(t *testing.T) {
@@ -191,4 +190,17 @@ func TestRestoredAppReconnectsBeforeCommit(t *testing.T) {
 	applied(t, s.moved, 10)
 	s.stop()
 	requireExact(t, s.p, s.moved)
+}
+
+// TestTargetCrashesReplayed: END is verified, so the commit may have been decided already and must stay possible.
+func TestTargetCrashesReplayed(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, nil)
+	handedOver(s)
+	s.target.restart()
+	status := s.target.status()
+	require.Equal(t, control.ModeReplayed, status.Mode)
+	require.Empty(t, status.Broken)
+	s.commit()
+	kept(t, s, s.moved)
 }

@@ -9,7 +9,9 @@ import (
 	"os"
 	"strconv"
 	"testing"
+	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -66,8 +68,9 @@ func killIn(ctx context.Context, m *v1alpha1.Migration, i v1alpha1.Instance, pro
 	return installed.KillInPod(ctx, pod, program)
 }
 
-// disturb begins a migration, disturbs it when it has come to the phase, and waits for its end.
-func disturb(t *testing.T, l *system.Ledger, d disturbance, phase v1alpha1.Phase) {
+// disturb begins a migration, disturbs it when it has come to the phase, and waits for its end. It tells whether the
+// disturbance came while the migration was under way.
+func disturb(t *testing.T, l *system.Ledger, d disturbance, phase v1alpha1.Phase) (hit bool) {
 	t.Helper()
 	m, err := l.BeginMigration(t.Context())
 	require.NoError(t, err)
@@ -75,8 +78,10 @@ func disturb(t *testing.T, l *system.Ledger, d disturbance, phase v1alpha1.Phase
 		return m.Status.Phase == phase && (m.Status.Target.Node != "" || phase == v1alpha1.PhasePending) || m.Status.Phase.Ended()
 	})
 	require.NoError(t, err)
+	hit = !m.Status.Phase.Ended()
 	if err := d.do(t.Context(), m); err != nil {
 		t.Logf("Came too late or too early in phase %s: %s", m.Status.Phase, err)
+		hit = false
 	}
 	m, err = l.AwaitEnd(t.Context(), m.Name)
 	require.NoError(t, err)
@@ -84,13 +89,29 @@ func disturb(t *testing.T, l *system.Ledger, d disturbance, phase v1alpha1.Phase
 	v, err := l.Verdict(t.Context())
 	require.NoError(t, err)
 	require.True(t, v.Exact(), "%+v", v)
+	requireOnePod(t, l)
+	return hit
+}
+
+// requireOnePod waits until only the active instance is left: no target of a rolled back migration, no source.
+func requireOnePod(t *testing.T, l *system.Ledger) {
+	t.Helper()
+	active, err := l.AwaitActive(t.Context())
+	require.NoError(t, err)
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		pods := &corev1.PodList{}
+		require.NoError(c, installed.API.List(t.Context(), pods, client.InNamespace(active.Namespace)))
+		require.Len(c, pods.Items, 1)
+	}, time.Minute, 200*time.Millisecond)
 }
 
 // TestControllerKilled kills the leading controller in every phase: the migration goes on under the next one.
 func TestControllerKilled(t *testing.T) {
 	l := start(t, load(t, 50))
 	for _, phase := range underWay {
-		t.Run(string(phase), func(t *testing.T) { disturb(t, l, disturbances[0], phase) })
+		t.Run(string(phase), func(t *testing.T) {
+			require.True(t, disturb(t, l, disturbances[0], phase), "no controller was killed while the migration was under way")
+		})
 	}
 }
 
@@ -121,10 +142,16 @@ func TestChaos(t *testing.T) {
 	t.Logf("MS2M_CHAOS_SEED=%d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	l := start(t, load(t, 50))
+	hits := 0
 	for i := range runs {
 		d, phase := disturbances[random.IntN(len(disturbances))], underWay[random.IntN(len(underWay))]
-		t.Run(fmt.Sprintf("%d %s while %s", i, d.name, phase), func(t *testing.T) { disturb(t, l, d, phase) })
+		t.Run(fmt.Sprintf("%d %s while %s", i, d.name, phase), func(t *testing.T) {
+			if disturb(t, l, d, phase) {
+				hits++
+			}
+		})
 	}
+	require.NotZero(t, hits, "nothing was disturbed")
 }
 
 func number(t *testing.T, env string, otherwise int) int {
