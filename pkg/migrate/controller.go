@@ -106,9 +106,9 @@ func (c *Reconciler) advance(ctx context.Context, r *run) (time.Duration, error)
 	case moveUndo:
 		return c.undo(ctx, r, steps[i])
 	case moveRollBack:
-		c.finish(r, v1alpha1.PhaseRolledBack)
+		c.finishRollBack(r)
 	case moveSucceed:
-		c.finish(r, v1alpha1.PhaseSucceeded)
+		return 0, c.finish(ctx, r)
 	}
 	return 0, nil
 }
@@ -230,17 +230,26 @@ func (c *Reconciler) undo(ctx context.Context, r *run, s step) (time.Duration, e
 	return 0, nil
 }
 
-// finish notes the outcome of a migration that began.
-func (c *Reconciler) finish(r *run, p v1alpha1.Phase) {
-	total := r.clock.Now().Sub(r.m.Status.StartTime.Time).Round(time.Millisecond)
-	if p == v1alpha1.PhaseSucceeded {
-		message := fmt.Sprintf("pod %s goes on as %s on node %s after %s", r.m.Status.Source.Pod, r.m.Status.Target.Pod, r.m.Status.Target.Node, total)
-		r.end(p, message)
-		c.report(r, corev1.EventTypeNormal, "Migrated", message)
-		return
+// finish notes the outcome of a migration that was committed.
+func (c *Reconciler) finish(ctx context.Context, r *run) error {
+	st := r.m.Status
+	target, err := r.pod(ctx, st.Target)
+	if err != nil {
+		return err
 	}
-	r.end(p, "rolled back: "+r.m.Status.Message)
-	c.report(r, corev1.EventTypeWarning, "RolledBack", fmt.Sprintf("pod %s goes on where it was, after %s", r.m.Status.Source.Pod, total))
+	message := fmt.Sprintf("pod %s goes on as %s on node %s after %s", st.Source.Pod, st.Target.Pod, st.Target.Node, r.age())
+	if target == nil {
+		message = fmt.Sprintf("pod %s had gone on as %s on node %s when somebody deleted that", st.Source.Pod, st.Target.Pod, st.Target.Node)
+	}
+	r.end(v1alpha1.PhaseSucceeded, message)
+	c.report(r, corev1.EventTypeNormal, "Migrated", message)
+	return nil
+}
+
+// finishRollBack notes the outcome of a migration of which everything is undone.
+func (c *Reconciler) finishRollBack(r *run) {
+	r.end(v1alpha1.PhaseRolledBack, "rolled back: "+r.m.Status.Message)
+	c.report(r, corev1.EventTypeWarning, "RolledBack", fmt.Sprintf("pod %s goes on where it was, after %s", r.m.Status.Source.Pod, r.age()))
 }
 
 // store writes the status when it changed, by resource version: of two writers that decide, one fails.

@@ -45,6 +45,11 @@ func (r *run) undone(s step) {
 	r.m.Status.Timeline = append(r.m.Status.Timeline, v1alpha1.StepTime{Step: s.name, Phase: s.phase, Start: now, End: &now, Undone: true})
 }
 
+// age is how long the migration has been under way.
+func (r *run) age() time.Duration {
+	return r.clock.Now().Sub(r.m.Status.StartTime.Time).Round(time.Millisecond)
+}
+
 // stepAge is how long the present step has been under way.
 func (r *run) stepAge() time.Duration {
 	return r.clock.Now().Sub(r.m.Status.Timeline[len(r.m.Status.Timeline)-1].Start.Time)
