@@ -27,6 +27,7 @@ var remedies = []struct{ line, remedy string }{
 	{"Some file locks are hold", "a file lock needs the option file-locks: recreate the pod with runtimeClassName ms2m"},
 	{"External socket is used", "the process is connected to a unix socket outside its container"},
 	{"Can't dump ghost file", "an open file that was deleted is larger than the option ghost-limit"},
+	{"Can't get rlimit", "root on the node lacks CAP_SYS_RESOURCE, without which CRIU can only dump root's processes: give the runtime that capability, or let the container run as root"},
 	{"cpu_has_feature", "the target's CPU lacks a feature that the process uses: choose a node with the same CPU"},
 }
 
