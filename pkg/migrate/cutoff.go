@@ -53,8 +53,8 @@ func (v replayView) catchUp() time.Duration {
 }
 
 // handOverDue decides when the final hold comes: once the rest can be replayed within maxPause, and at the latest at the
-// cutoff, so that a migration also ends when λ ≥ μ. When the target would catch up within another maxPause, that is
-// waited for: it costs little time and makes the pause vanish.
+// cutoff, so that a migration also ends when λ ≥ μ. When the target is about to catch up, in a quarter of
+// maxPause, that is waited for: it costs little time and makes the pause vanish.
 func (v replayView) handOverDue(maxPause, maxReplay time.Duration) bool {
 	switch {
 	case !v.subscribed:
@@ -65,7 +65,7 @@ func (v replayView) handOverDue(maxPause, maxReplay time.Duration) bool {
 		return false
 	default:
 		// One entry is always under way under load: waiting for fewer would be waiting for luck.
-		return v.rest <= 1 || v.catchUp() > maxPause
+		return v.rest <= 1 || v.catchUp() > maxPause/4
 	}
 }
 

@@ -37,7 +37,7 @@ func TestHandOverDue(t *testing.T) {
 	}{
 		{"caught up", replayView{rest: 0, lambda: 50, mu: 100, subscribed: true}, true},
 		{"caught up but not subscribed", replayView{rest: 0, lambda: 50, mu: 100}, false},
-		{"would soon be caught up: wait for it", replayView{rest: 20, lambda: 50, mu: 100, subscribed: true}, false},
+		{"would soon be caught up: wait for it", replayView{rest: 10, lambda: 50, mu: 100, subscribed: true}, false},
 		{"short enough, catching up would take long", replayView{rest: 80, lambda: 90, mu: 100, subscribed: true}, true},
 		{"too long a pause", replayView{rest: 200, lambda: 90, mu: 100, subscribed: true}, false},
 		{"overloaded and short enough", replayView{rest: 80, lambda: 200, mu: 100, subscribed: true}, true},

@@ -49,12 +49,13 @@ type MigrationSpec struct {
 	// Cutoff bounds the replay.
 	// +kubebuilder:default={}
 	// +optional
-	Cutoff Cutoff `json:"cutoff,omitempty"`
+	Cutoff Cutoff `json:"cutoff,omitzero"`
 	// MaxPause is the longest time in which no instance may process messages at the hand-over: the final hold comes
 	// when the rest of the log can be replayed within it.
 	// +kubebuilder:default="1s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s')",message="must be longer than 0s"
 	// +optional
-	MaxPause metav1.Duration `json:"maxPause,omitempty"`
+	MaxPause metav1.Duration `json:"maxPause,omitzero"`
 	// Reason that the migration was asked for, for people: the strategy of the descheduler, "Drain", "Manual".
 	// +optional
 	Reason string `json:"reason,omitempty"`
@@ -87,12 +88,14 @@ type Cutoff struct {
 	// MaxReplay bounds the time that the target may need to replay the log; accumulation stops after
 	// T_cutoff = MaxReplay·μ/λ.
 	// +kubebuilder:default="10s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s')",message="must be longer than 0s"
 	// +optional
-	MaxReplay metav1.Duration `json:"maxReplay,omitempty"`
+	MaxReplay metav1.Duration `json:"maxReplay,omitzero"`
 	// Deadline for the whole migration up to the commit; past it the migration rolls back.
 	// +kubebuilder:default="2m"
+	// +kubebuilder:validation:XValidation:rule="duration(self) > duration('0s')",message="must be longer than 0s"
 	// +optional
-	Deadline metav1.Duration `json:"deadline,omitempty"`
+	Deadline metav1.Duration `json:"deadline,omitzero"`
 }
 
 // Phase is derived from the conditions, for people and dashboards; nothing decides by it.

@@ -4,6 +4,7 @@ package system
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
@@ -62,8 +63,14 @@ func TestBadSpec(t *testing.T) {
 	m.Spec = v1alpha1.MigrationSpec{}
 	require.ErrorContains(t, installed.API.Create(t.Context(), m), "spec.pod.name")
 
+	m.Spec = v1alpha1.MigrationSpec{Pod: v1alpha1.PodReference{Name: "p"}, MaxPause: metav1.Duration{Duration: -time.Second}}
+	require.ErrorContains(t, installed.API.Create(t.Context(), m), "spec.maxPause")
+
 	m.Spec = v1alpha1.MigrationSpec{Pod: v1alpha1.PodReference{Name: "p"}}
 	require.NoError(t, installed.API.Create(t.Context(), m))
+	require.Equal(t, time.Second, m.Spec.MaxPause.Duration, "what is left out has its default")
+	require.Equal(t, 10*time.Second, m.Spec.Cutoff.MaxReplay.Duration)
+	require.Equal(t, 2*time.Minute, m.Spec.Cutoff.Deadline.Duration)
 	t.Cleanup(func() { _ = installed.API.Delete(t.Context(), m) })
 	base := m.DeepCopy()
 	m.Spec.Pod.Name = "q"
