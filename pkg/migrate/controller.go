@@ -122,13 +122,8 @@ func (c *Reconciler) admit(ctx context.Context, r *run) (time.Duration, error) {
 		r.end(v1alpha1.PhaseFailed, "deleted before it began")
 		return 0, nil
 	}
-	if controllerutil.AddFinalizer(r.m, finalizer) {
-		status := r.m.Status
-		if err := c.API.Update(ctx, r.m); err != nil {
-			return 0, fmt.Errorf("adding finalizer: %w", err)
-		}
-		r.m.Status = status
-		return 0, nil
+	if before := r.m.DeepCopy(); controllerutil.AddFinalizer(r.m, finalizer) {
+		return 0, c.patchFinalizers(ctx, before, r.m)
 	}
 	err := r.accept(ctx)
 	if err != nil && r.clock.Now().Sub(r.m.CreationTimestamp.Time) > admitBound {
@@ -268,10 +263,21 @@ func (c *Reconciler) store(ctx context.Context, before, m *v1alpha1.Migration) e
 
 // forget lets go of an ended migration.
 func (c *Reconciler) forget(ctx context.Context, m *v1alpha1.Migration) error {
+	before := m.DeepCopy()
 	if !controllerutil.RemoveFinalizer(m, finalizer) {
 		return nil
 	}
-	return client.IgnoreNotFound(c.API.Update(ctx, m))
+	return client.IgnoreNotFound(c.patchFinalizers(ctx, before, m))
+}
+
+// patchFinalizers writes the finalizers alone. An update of the whole object would write its durations as this program
+// does, "2m0s" where the user wrote "2m", and be refused as a change of the spec.
+func (c *Reconciler) patchFinalizers(ctx context.Context, before, m *v1alpha1.Migration) error {
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := c.API.Patch(ctx, m, patch); err != nil {
+		return fmt.Errorf("writing finalizer: %w", err)
+	}
+	return nil
 }
 
 // report makes an event on the Migration, and on its pod so that `kubectl describe pod` tells what happens to it.
