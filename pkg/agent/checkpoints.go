@@ -148,5 +148,11 @@ func (a *Agent) removeCheckpoint(rec record) error {
 	if err != nil || now == nil {
 		return err
 	}
+	if now.Checkpoint == nil {
+		// An agent died while the kubelet was at it, and its call was broken off.
+		if err := fcc.RequestThaw(a.options.Root, now.PodUID, now.Container); err != nil {
+			return err
+		}
+	}
 	return a.records.remove(*now)
 }

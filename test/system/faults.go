@@ -35,9 +35,21 @@ func (s *System) KillController(ctx context.Context) error {
 
 // KillInPod kills, without notice, the processes of a program in one pod.
 func (s *System) KillInPod(ctx context.Context, pod *corev1.Pod, program string) error {
+	return s.killWhen(ctx, "true", pod, program)
+}
+
+// KillOnceFrozen kills a program as soon as a container of its node is frozen, as it is for a checkpoint.
+func (s *System) KillOnceFrozen(ctx context.Context, pod *corev1.Pod, program string) error {
+	const frozen = "/opt/bin/runc --root /run/containerd/runc/k8s.io list | grep -qw paused"
+	return s.killWhen(ctx, frozen, pod, program)
+}
+
+// killWhen waits, for some seconds, until a shell command on the pod's node succeeds.
+func (s *System) killWhen(ctx context.Context, condition string, pod *corev1.Pod, program string) error {
 	// The cgroup of a process names its pod.
-	uid := string(pod.UID)
-	script := fmt.Sprintf(`killed=1; for p in $(pgrep -f '^%s( |$)'); do grep -q '%s' /proc/$p/cgroup && kill -KILL $p && killed=0; done; exit $killed`, program, uid)
+	script := fmt.Sprintf(`i=0; until %s; do i=$((i+1)); [ $i -lt 300 ] || exit 3; done
+		killed=1; for p in $(pgrep -f '^%s( |$)'); do grep -q '%s' /proc/$p/cgroup && kill -KILL $p && killed=0; done; exit $killed`,
+		condition, program, pod.UID)
 	if out, err := s.Cluster.NodeExec(ctx, pod.Spec.NodeName, "sh", "-c", script); err != nil {
 		return fmt.Errorf("killing %s of pod %s: %w %s", program, pod.Name, err, out)
 	}

@@ -53,6 +53,12 @@ func (w *wrapper) do(c command) error {
 		}
 	case "checkpoint":
 		return w.checkpoint(c)
+	case "pause":
+		if err := w.guardFreeze(c); err != nil {
+			return err
+		}
+	case thawCommand:
+		return w.thaw(c)
 	case "features":
 		w.recordNode()
 	}

@@ -75,7 +75,8 @@ func disturb(t *testing.T, l *system.Ledger, d disturbance, phase v1alpha1.Phase
 	m, err := l.BeginMigration(t.Context())
 	require.NoError(t, err)
 	m, err = l.AwaitMigration(t.Context(), m.Name, string(phase), func(m *v1alpha1.Migration) bool {
-		return m.Status.Phase == phase && (m.Status.Target.Node != "" || phase == v1alpha1.PhasePending) || m.Status.Phase.Ended()
+		started := m.Status.Source.Node != ""
+		return m.Status.Phase == phase && started && (m.Status.Target.Node != "" || phase == v1alpha1.PhasePending) || m.Status.Phase.Ended()
 	})
 	require.NoError(t, err)
 	hit = !m.Status.Phase.Ended()
@@ -113,6 +114,24 @@ func TestControllerKilled(t *testing.T) {
 			require.True(t, disturb(t, l, disturbances[0], phase), "no controller was killed while the migration was under way")
 		})
 	}
+}
+
+// TestAgentKilledWhileFrozen kills the agent that asked for the checkpoint: the kubelet breaks its call off, and with it
+// containerd's thaw. The source must not stay frozen.
+func TestAgentKilledWhileFrozen(t *testing.T) {
+	l := start(t, load(t, 50))
+	frozen := disturbance{
+		name: "source's agent killed while the source is frozen",
+		do: func(ctx context.Context, m *v1alpha1.Migration) error {
+			agent, err := installed.AgentOn(ctx, m.Status.Source.Node)
+			if err != nil {
+				return err
+			}
+			return installed.KillOnceFrozen(ctx, agent, system.ProgramAgent)
+		},
+		outcomes: []v1alpha1.Phase{v1alpha1.PhaseRolledBack},
+	}
+	require.True(t, disturb(t, l, frozen, v1alpha1.PhasePending), "the agent was not killed in time")
 }
 
 // TestTargetKilled kills the restored process before the commit: it must not start afresh, and the source goes on.

@@ -37,11 +37,11 @@ func run(ctx context.Context, m *testing.M) int {
 		return 1
 	}
 	// An interrupted run, too, takes its cluster away.
-	go func() {
-		<-ctx.Done()
+	finished := context.AfterFunc(ctx, func() {
 		fmt.Fprintln(os.Stderr, "interrupted:", s.Down(context.WithoutCancel(ctx)))
 		os.Exit(130)
-	}()
+	})
+	defer finished()
 	installed = s
 	code := m.Run()
 	if err := s.Down(context.WithoutCancel(ctx)); err != nil {
