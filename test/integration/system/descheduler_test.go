@@ -30,7 +30,7 @@ func TestDescheduler(t *testing.T) {
 	})
 	require.NoError(t, installed.Rebalance(t.Context()))
 	require.NoError(t, installed.Fill(t.Context(), pod.Spec.NodeName))
-	m, err := l.AwaitDescheduler(t.Context(), time.Minute)
+	m, err := l.AwaitDescheduler(t.Context(), 3*time.Minute)
 	require.NoError(t, err)
 	require.Equal(t, pod.UID, m.Spec.Pod.UID)
 	m, err = l.AwaitEnd(t.Context(), m.Name)
