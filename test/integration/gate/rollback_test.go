@@ -109,6 +109,9 @@ func TestRollbackWhileHandingOver(t *testing.T) {
 	s := newScene(t, func(a *app) { a.service = 30 * time.Millisecond; a.prefetch = 100 })
 	s.stop()
 	s.hold()
+	for range 60 {
+		s.p.send() // what keeps the hand-over from ending at once
+	}
 	s.release()
 	failed := make(chan error, 1)
 	epoch := s.command()
