@@ -74,7 +74,11 @@ func rabbitmqImage() Artifact {
 		Make: func(ctx context.Context, dst string) (err error) {
 			root, layerFile := dst+".root", dst+".layer"
 			defer func() { err = errors.Join(err, os.RemoveAll(root), os.RemoveAll(layerFile)) }()
-			if err := debootstrap(ctx, root, Mirror(ctx, debianSuite), []string{"ca-certificates"}); err != nil {
+			mirror, err := Mirror(ctx, debianSuite)
+			if err != nil {
+				return err
+			}
+			if err := debootstrap(ctx, root, mirror, []string{"ca-certificates"}); err != nil {
 				return err
 			}
 			if err := aptInstall(ctx, root, "rabbitmq-server"); err != nil {

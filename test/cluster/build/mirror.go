@@ -3,6 +3,7 @@ package build
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -11,8 +12,8 @@ import (
 	"time"
 )
 
-// defaultMirror is used where apt is not set up with a Debian mirror, as on Ubuntu.
-const defaultMirror = "http://deb.debian.org/debian"
+// debootstrapProgram carries the name of Debian's own mirror, for hosts whose apt has none, as Ubuntu's.
+const debootstrapProgram = "/usr/sbin/debootstrap"
 
 var debianSuites = []string{"stable", "testing", "oldstable", "bullseye", "bookworm", "trixie", "forky", "sid", "unstable"}
 
@@ -23,15 +24,30 @@ type source struct {
 	disabled                 bool
 }
 
-// Mirror is the Debian mirror that apt on this host uses, if that carries the suites, else Debian's own.
-func Mirror(ctx context.Context, suites ...string) string {
+// Mirror is the Debian mirror that apt on this host uses, if that carries the suites, else debootstrap's.
+func Mirror(ctx context.Context, suites ...string) (string, error) {
 	mirror := mirrorOf("/etc/apt")
-	for _, suite := range suites {
-		if !carries(ctx, mirror, suite) {
-			return defaultMirror
+	lacks := func(suite string) bool { return !carries(ctx, mirror, suite) }
+	if mirror != "" && !slices.ContainsFunc(suites, lacks) {
+		return mirror, nil
+	}
+	return debootstrapMirror(debootstrapProgram)
+}
+
+// debootstrapMirror reads the mirror that debootstrap takes when it is not given one.
+func debootstrapMirror(program string) (string, error) {
+	content, err := os.ReadFile(program)
+	if err != nil {
+		return "", fmt.Errorf("looking for a Debian mirror: %w", err)
+	}
+	for line := range strings.Lines(string(content)) {
+		if mirror, ok := strings.CutPrefix(strings.TrimSpace(line), "DEF_MIRROR="); ok {
+			if mirror = strings.Trim(mirror, `"'`); strings.HasSuffix(mirror, "/debian") {
+				return mirror, nil
+			}
 		}
 	}
-	return mirror
+	return "", fmt.Errorf("looking for a Debian mirror: neither apt nor %s names one; add one to /etc/apt/sources.list.d", program)
 }
 
 func carries(ctx context.Context, mirror, suite string) bool {
@@ -49,6 +65,7 @@ func carries(ctx context.Context, mirror, suite string) bool {
 	return resp.StatusCode == http.StatusOK
 }
 
+// mirrorOf is empty when apt has no mirror of Debian.
 func mirrorOf(aptDir string) string {
 	deb822, _ := filepath.Glob(filepath.Join(aptDir, "sources.list.d", "*.sources"))
 	oneLine, _ := filepath.Glob(filepath.Join(aptDir, "sources.list.d", "*.list"))
@@ -65,13 +82,13 @@ func mirrorOf(aptDir string) string {
 			return uri
 		}
 	}
-	return defaultMirror
+	return ""
 }
 
 func parseFile(file string, parse func(string) []source) []source {
 	content, err := os.ReadFile(file)
 	if err != nil {
-		return nil // absent, or not for us to read: the default will do
+		return nil // absent, or not for us to read: there are others
 	}
 	return parse(string(content))
 }

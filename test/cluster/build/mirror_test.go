@@ -39,24 +39,20 @@ deb [arch=amd64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] https:
 				"sources.list":                  "deb-src http://a.example.org/debian trixie main\n",
 				"sources.list.d/debian.sources": "Types: deb\nEnabled: no\nURIs: http://b.example.org/debian\nSuites: trixie\nComponents: main\n",
 			},
-			want: defaultMirror,
 		},
 		"third parties use Debian's suite names": {
 			files: map[string]string{
-				"sources.list.d/docker.list": "deb [signed-by=/etc/apt/keyrings/docker.asc] https://download.docker.com/linux/debian bookworm stable\n",
+				"sources.list.d/docker.list": "deb [signed-by=/etc/apt/keyrings/docker.asc] https://download.example.org/linux/debian bookworm stable\n",
 				"sources.list.d/vendor.list": "deb [signed-by=/etc/apt/keyrings/vendor.asc] https://apt.vendor.example bookworm main\n",
 			},
-			want: defaultMirror,
 		},
 		"Ubuntu": {
-			files: map[string]string{"sources.list.d/ubuntu.sources": "Types: deb\nURIs: http://archive.ubuntu.com/ubuntu/\nSuites: noble noble-updates\nComponents: main universe\n"},
-			want:  defaultMirror,
+			files: map[string]string{"sources.list.d/ubuntu.sources": "Types: deb\nURIs: http://archive.example.org/ubuntu/\nSuites: noble noble-updates\nComponents: main universe\n"},
 		},
 		"a mirror list is no mirror": {
 			files: map[string]string{"sources.list": "deb mirror+file:/etc/apt/mirrors/debian.list trixie main\n"},
-			want:  defaultMirror,
 		},
-		"nothing": {want: defaultMirror},
+		"nothing": {},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -69,4 +65,18 @@ deb [arch=amd64 signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] https:
 			require.Equal(t, test.want, mirrorOf(dir))
 		})
 	}
+}
+
+func TestDebootstrapMirror(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "debootstrap")
+	write := func(content string) { require.NoError(t, os.WriteFile(program, []byte(content), 0o755)) }
+
+	write("#!/bin/sh\nARCH=\"\"\nDEF_MIRROR=\"http://mirror.example.org/debian\"\nDEF_HTTPS_MIRROR=\"https://mirror.example.org/debian\"\n")
+	mirror, err := debootstrapMirror(program)
+	require.NoError(t, err)
+	require.Equal(t, "http://mirror.example.org/debian", mirror)
+
+	write("DEF_MIRROR=\"http://archive.example.org/ubuntu\"\n")
+	_, err = debootstrapMirror(program)
+	require.ErrorContains(t, err, "names one; add one to /etc/apt/sources.list.d")
 }

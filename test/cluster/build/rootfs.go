@@ -28,12 +28,15 @@ func nodeRoot() Artifact {
 		Name: "node-root",
 		Key:  Hash(append([]string{debianSuite, criuSuite, "criu"}, nodePackages...)...),
 		Make: func(ctx context.Context, dst string) error {
-			mirror := Mirror(ctx, debianSuite, criuSuite)
+			mirror, err := Mirror(ctx, debianSuite, criuSuite)
+			if err != nil {
+				return err
+			}
 			if err := debootstrap(ctx, dst, mirror, nodePackages); err != nil {
 				return err
 			}
 			apt := filepath.Join(dst, "etc/apt")
-			err := errors.Join(
+			err = errors.Join(
 				os.WriteFile(filepath.Join(apt, "sources.list.d/newer.list"),
 					[]byte("deb [check-valid-until=no] "+mirror+" "+criuSuite+" main\n"), 0o644),
 				os.WriteFile(filepath.Join(apt, "preferences.d/newer"),
