@@ -33,7 +33,7 @@ test-unit: ## Unit tests, under two minutes, no root
 # One package after the other: a machine has room for one cluster.
 .PHONY: test-integration
 test-integration: ## The product on a real two-node cluster (root)
-	go test -tags integration -p 1 -count 1 -timeout 60m -v ./test/cluster ./test/integration/...
+	go test -tags integration -p 1 -count 1 -timeout 60m -v ./test/broker ./test/cluster ./test/integration/...
 
 .PHONY: bench
 bench: ## Migrations at several rates, in out/bench.json and out/bench.svg (root)

@@ -19,13 +19,7 @@ type Artifacts struct {
 
 // All makes what the cache does not hold yet, showing progress. root is the folder of this project.
 func All(ctx context.Context, cache *Cache, root string, progress *Progress) (_ *Artifacts, err error) {
-	if missing := MissingPackages(); len(missing) > 0 {
-		what := "installing Debian packages needed for building (apt-get install " + strings.Join(missing, " ") + ")"
-		if err := progress.Step(1, 1, what, func() error { return InstallPackages(ctx, missing) }); err != nil {
-			return nil, err
-		}
-	}
-	unlock, err := cache.Lock()
+	unlock, err := prepare(ctx, cache, progress)
 	if err != nil {
 		return nil, err
 	}
@@ -41,20 +35,56 @@ func All(ctx context.Context, cache *Cache, root string, progress *Progress) (_ 
 		result.Programs[p.name] = cache.Path(a)
 		artifacts = append(artifacts, a)
 	}
-	dns, node := coreDNSImage(cache, artifacts[len(artifacts)-1]), nodeRoot()
-	images := map[string]Artifact{PauseImage: pauseImage(), CoreDNSImage: dns, RabbitMQImage: rabbitmqImage()}
+	dns, node, broker := coreDNSImage(cache, artifacts[len(artifacts)-1]), nodeRoot(), rabbitmqRoot()
+	images := map[string]Artifact{PauseImage: pauseImage(), CoreDNSImage: dns, RabbitMQImage: rabbitmqImage(cache, broker)}
 	for name, a := range images {
 		result.Images[name] = cache.Path(a)
 	}
 	result.NodeRoot = cache.Path(node)
-	artifacts = append(artifacts, node, images[PauseImage], images[RabbitMQImage], dns)
-
-	missing := cache.Missing(artifacts)
-	for i, a := range missing {
-		err := progress.Step(i+1, len(missing), "building "+a.Name, func() error { return cache.Make(ctx, a) })
-		if err != nil {
-			return nil, fmt.Errorf("building the cluster's parts: %w", err)
-		}
+	artifacts = append(artifacts, node, images[PauseImage], broker, images[RabbitMQImage], dns)
+	if err := cache.makeMissing(ctx, artifacts, progress); err != nil {
+		return nil, fmt.Errorf("building the cluster's parts: %w", err)
 	}
 	return result, nil
+}
+
+// RabbitMQRoot is the path of a root file system with the broker, that of its image, made when the cache does not hold
+// it yet.
+func RabbitMQRoot(ctx context.Context, cache *Cache, progress *Progress) (string, error) {
+	return cache.ensure(ctx, rabbitmqRoot(), progress)
+}
+
+// ensure that the cache holds an artifact, and return its path.
+func (c *Cache) ensure(ctx context.Context, a Artifact, progress *Progress) (_ string, err error) {
+	if len(c.Missing([]Artifact{a})) == 0 {
+		return c.Path(a), nil
+	}
+	unlock, err := prepare(ctx, c, progress)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	return c.Path(a), c.makeMissing(ctx, []Artifact{a}, progress)
+}
+
+// prepare the host for building, and keep others from it until the returned function is called.
+func prepare(ctx context.Context, cache *Cache, progress *Progress) (unlock func() error, err error) {
+	if missing := MissingPackages(); len(missing) > 0 {
+		what := "installing Debian packages needed for building (apt-get install " + strings.Join(missing, " ") + ")"
+		if err := progress.Step(1, 1, what, func() error { return InstallPackages(ctx, missing) }); err != nil {
+			return nil, err
+		}
+	}
+	return cache.Lock()
+}
+
+// makeMissing makes what the cache does not hold yet, in this order, showing progress. Hold the Lock.
+func (c *Cache) makeMissing(ctx context.Context, artifacts []Artifact, progress *Progress) error {
+	missing := c.Missing(artifacts)
+	for i, a := range missing {
+		if err := progress.Step(i+1, len(missing), "building "+a.Name, func() error { return c.Make(ctx, a) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -64,31 +64,18 @@ func coreDNSImage(cache *Cache, coredns Artifact) Artifact {
 	}
 }
 
-// rabbitmqImage is Debian with Debian's broker; it runs as any user that owns $HOME, which is also its data folder.
-func rabbitmqImage() Artifact {
+// rabbitmqImage runs as any user that owns $HOME, which is also its data folder.
+func rabbitmqImage(cache *Cache, root Artifact) Artifact {
 	// The wrapper in /usr/sbin insists on root or the user rabbitmq; the program itself does not.
 	entrypoint := "/usr/lib/rabbitmq/bin/rabbitmq-server"
 	return Artifact{
 		Name: "rabbitmq.tar",
-		Key:  Hash(debianSuite, "rabbitmq-server", entrypoint, rabbitmqUID, RabbitMQImage),
+		Key:  Hash(root.Key, entrypoint, rabbitmqUID, RabbitMQImage),
 		Make: func(ctx context.Context, dst string) (err error) {
-			root, layerFile := dst+".root", dst+".layer"
-			defer func() { err = errors.Join(err, os.RemoveAll(root), os.RemoveAll(layerFile)) }()
-			mirror, err := Mirror(ctx, debianSuite)
-			if err != nil {
-				return err
-			}
-			if err := debootstrap(ctx, root, mirror, []string{"ca-certificates"}); err != nil {
-				return err
-			}
-			if err := aptInstall(ctx, root, "rabbitmq-server"); err != nil {
-				return err
-			}
-			if err := strip(root); err != nil {
-				return err
-			}
-			err = command{}.run(ctx, "tar", "-C", root, "--numeric-owner", "--sort=name", "--exclude=./dev/*", "--exclude=./proc/*",
-				"--exclude=./var/lib/rabbitmq/*", "-cf", layerFile, ".")
+			layerFile := dst + ".layer"
+			defer func() { err = errors.Join(err, os.RemoveAll(layerFile)) }()
+			err = command{}.run(ctx, "tar", "-C", cache.Path(root), "--numeric-owner", "--sort=name", "--exclude=./dev/*",
+				"--exclude=./proc/*", "--exclude=./var/lib/rabbitmq/*", "-cf", layerFile, ".")
 			if err != nil {
 				return err
 			}

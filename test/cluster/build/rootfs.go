@@ -52,6 +52,28 @@ func nodeRoot() Artifact {
 	}
 }
 
+// rabbitmqRoot is Debian with Debian's broker.
+func rabbitmqRoot() Artifact {
+	const with, broker = "ca-certificates", "rabbitmq-server"
+	return Artifact{
+		Name: "rabbitmq-root",
+		Key:  Hash(debianSuite, with, broker),
+		Make: func(ctx context.Context, dst string) error {
+			mirror, err := Mirror(ctx, debianSuite)
+			if err != nil {
+				return err
+			}
+			if err := debootstrap(ctx, dst, mirror, []string{with}); err != nil {
+				return err
+			}
+			if err := aptInstall(ctx, dst, broker); err != nil {
+				return err
+			}
+			return strip(dst)
+		},
+	}
+}
+
 // debootstrap installs a minimal Debian into dst.
 func debootstrap(ctx context.Context, dst, mirror string, packages []string) error {
 	args := []string{"--variant=minbase", "--include=" + strings.Join(packages, ","), debianSuite, dst, mirror}

@@ -3,6 +3,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ import (
 
 	product "ms2m.dev/ms2m-descheduler/pkg/gate"
 	"ms2m.dev/ms2m-descheduler/pkg/gate/control"
-	"ms2m.dev/ms2m-descheduler/test/cluster"
+	rabbitmq "ms2m.dev/ms2m-descheduler/test/broker"
 )
 
 var (
@@ -65,29 +66,18 @@ func run(ctx context.Context, m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// findBroker uses the broker that the environment names, else that of a cluster, with its users' least privilege.
+// findBroker uses the broker that the environment names, else one of its own, with the cluster's users.
 func findBroker(ctx context.Context) (done func(context.Context) error, err error) {
-	done = func(context.Context) error { return nil }
 	if brokerURI = os.Getenv("MS2M_TEST_AMQP"); brokerURI != "" {
-		if logURI = os.Getenv("MS2M_TEST_AMQP_LOG"); logURI == "" {
-			logURI = brokerURI
-		}
-		return done, nil
+		logURI = cmp.Or(os.Getenv("MS2M_TEST_AMQP_LOG"), brokerURI)
+		return func(context.Context) error { return nil }, nil
 	}
-	c, done, err := cluster.Use(ctx, cluster.Options{Nodes: 1, WithoutProduct: true})
+	b, err := rabbitmq.Start(ctx, rabbitmq.Options{})
 	if err != nil {
 		return nil, err
 	}
-	if err := c.DeployRabbitMQ(ctx); err != nil {
-		return nil, errors.Join(err, done(context.WithoutCancel(ctx)))
-	}
-	host, err := c.PodIP(ctx, cluster.RabbitMQNamespace, cluster.RabbitMQPod)
-	if err != nil {
-		return nil, errors.Join(err, done(context.WithoutCancel(ctx)))
-	}
-	uri := func(user string) string { return fmt.Sprintf("amqp://%s:%s@%s:5672/", user, user, host) }
-	brokerURI, logURI = uri(cluster.RabbitMQAdminUser), uri(cluster.RabbitMQLogUser)
-	return done, nil
+	brokerURI, logURI = b.URI(rabbitmq.Admin), b.URI(rabbitmq.Log)
+	return b.Stop, nil
 }
 
 // gateProcess is a running gate.
