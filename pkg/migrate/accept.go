@@ -132,6 +132,9 @@ func (r *run) begin(c *candidate) {
 	st.Source = v1alpha1.Instance{Pod: c.pod.Name, UID: c.pod.UID, Node: c.pod.Spec.NodeName}
 	if replicaSetOf(c.pod) != nil {
 		st.Source.TemplateHash = c.pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey]
+		if cost, ok := c.pod.Annotations[corev1.PodDeletionCost]; ok {
+			st.Source.DeletionCost = &cost
+		}
 	}
 	st.Containers = nil
 	for _, container := range c.pod.Spec.Containers {

@@ -108,6 +108,36 @@ func TestDeadlineRollsBack(t *testing.T) {
 	w.requireOneActive(have)
 }
 
+// TestDeletionCostIsTheUsers: the source's cost is the lowest only while its migration goes on, and the target inherits
+// what the user wanted.
+func TestDeletionCostIsTheUsers(t *testing.T) {
+	for name, cost := range map[string]*string{"set": ptr.To("7"), "not set": nil} {
+		t.Run(name, func(t *testing.T) {
+			pod := sourcePod()
+			if cost != nil {
+				pod.Annotations = map[string]string{corev1.PodDeletionCost: *cost}
+			}
+			costOf := func(w *world, name string) *string {
+				have := &corev1.Pod{}
+				require.NoError(t, w.api.Get(t.Context(), client.ObjectKey{Namespace: pod.Namespace, Name: name}, have))
+				if value, ok := have.Annotations[corev1.PodDeletionCost]; ok {
+					return &value
+				}
+				return nil
+			}
+			m := migration()
+			w := newWorld(t, m, pod)
+			w.fault = refuse("node1 gate hand over")
+			require.Equal(t, v1alpha1.PhaseRolledBack, w.reconcile(m).Status.Phase)
+			require.Equal(t, cost, costOf(w, pod.Name))
+
+			m = migration()
+			w = newWorld(t, m, pod)
+			require.Equal(t, cost, costOf(w, w.reconcile(m).Status.Target.Pod))
+		})
+	}
+}
+
 // TestDeletionRollsBack deletes the Migration while its log grows.
 func TestDeletionRollsBack(t *testing.T) {
 	m := migration()

@@ -16,9 +16,9 @@ import (
 // annotationBaseName keeps the name that a chain of migrations started from, so that names do not grow.
 const annotationBaseName = "ms2m.dev/base-name"
 
-// sourceAnnotations concern the source alone: its place in its ReplicaSet, and that the descheduler has asked for its move.
+// sourceAnnotations concern the source alone: that the descheduler has asked for its move.
 var sourceAnnotations = []string{
-	corev1.PodDeletionCost, "descheduler.alpha.kubernetes.io/request-evict-only", "descheduler.alpha.kubernetes.io/eviction-in-progress",
+	"descheduler.alpha.kubernetes.io/request-evict-only", "descheduler.alpha.kubernetes.io/eviction-in-progress",
 }
 
 // apiAccessVolume is the prefix of the volume that the API server's admission adds to every pod, and would add again.
@@ -47,6 +47,7 @@ func targetPod(m *v1alpha1.Migration, src *corev1.Pod) *corev1.Pod {
 	for _, a := range sourceAnnotations {
 		delete(pod.Annotations, a)
 	}
+	setOrDelete(pod.Annotations, corev1.PodDeletionCost, m.Status.Source.DeletionCost)
 	pod.Annotations[annotationBaseName] = baseName(src)
 	pod.Annotations[v1alpha1.AnnotationRestore] = strings.Join(m.Status.Containers, ",")
 

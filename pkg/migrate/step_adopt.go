@@ -15,8 +15,8 @@ import (
 
 // adoptTarget gives the target to the source's ReplicaSet. The set then is one over and deletes a pod of its own: a
 // pending one before a running one, an unready one before a ready one, and of equals that with the lowest deletion cost.
-// That must be the source: so it waits until the target is ready and the source is not, and gives the source the lowest
-// cost in case the kubelet reports late. The set sees all this before the label by which it selects the target, since it
+// That must be the source: so it waits until the target is ready and the source is not; the source has the lowest cost
+// already, in case the kubelet reports late. The set sees all this before the label by which it selects the target, since it
 // sees changes in the order in which they were made.
 func adoptTarget(ctx context.Context, r *run) (time.Duration, error) {
 	hash := r.m.Status.Source.TemplateHash
@@ -66,20 +66,5 @@ func (r *run) readySource(ctx context.Context, target *corev1.Pod) (bool, error)
 	if target.Status.Phase != corev1.PodRunning || !podCondition(target, corev1.PodReady) || !superseded {
 		return false, nil
 	}
-	return true, r.annotate(ctx, source, corev1.PodDeletionCost, "-2147483648")
-}
-
-func (r *run) annotate(ctx context.Context, pod *corev1.Pod, key, value string) error {
-	if pod.Annotations[key] == value {
-		return nil
-	}
-	base := pod.DeepCopy()
-	if pod.Annotations == nil {
-		pod.Annotations = map[string]string{}
-	}
-	pod.Annotations[key] = value
-	if err := r.api.Patch(ctx, pod, client.MergeFrom(base)); err != nil {
-		return fmt.Errorf("annotating pod %s: %w", pod.Name, err)
-	}
-	return nil
+	return true, nil
 }

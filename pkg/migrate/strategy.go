@@ -27,6 +27,7 @@ const (
 	conditionAccepted    = "Accepted"
 	conditionTarget      = "TargetScheduled"
 	conditionTicket      = "TicketIssued"
+	conditionMarked      = "SourceMarked"
 	conditionCheckpoint  = "Checkpointed"
 	conditionTransfer    = "Transferred"
 	conditionRestore     = "Restored"
@@ -46,6 +47,7 @@ const (
 var shadow = []step{
 	{name: "schedule target", condition: conditionTarget, phase: v1alpha1.PhasePending, do: scheduleTarget, undo: deleteTarget},
 	{name: "issue ticket", condition: conditionTicket, phase: v1alpha1.PhasePending, do: issueTickets, undo: deleteTickets},
+	{name: "mark source", condition: conditionMarked, phase: v1alpha1.PhasePending, do: markSource, undo: unmarkSource},
 	{name: "checkpoint", condition: conditionCheckpoint, phase: v1alpha1.PhaseCheckpointing, do: checkpoint, undo: resumeSource},
 	{name: "transfer", condition: conditionTransfer, phase: v1alpha1.PhaseTransferring, do: transfer},
 	{name: "restore", condition: conditionRestore, phase: v1alpha1.PhaseRestoring, do: awaitRestore},

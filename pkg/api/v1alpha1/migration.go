@@ -190,6 +190,9 @@ type Instance struct {
 	// TemplateHash by which the ReplicaSet of the source selects its pods.
 	// +optional
 	TemplateHash string `json:"templateHash,omitempty"`
+	// DeletionCost that the pod's ReplicaSet is told in an annotation, by the user.
+	// +optional
+	DeletionCost *string `json:"deletionCost,omitempty"`
 }
 
 // CutStatus is a cut token as the source's gate gave it.
