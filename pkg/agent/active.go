@@ -132,7 +132,10 @@ func conditions(pod *corev1.Pod, want corev1.ConditionStatus, mode control.Mode)
 	ready := corev1.PodCondition{Type: corev1.PodReady, Status: want, LastTransitionTime: now}
 	switch {
 	case want == corev1.ConditionFalse:
-		ready.Reason, ready.Message = "ReadinessGatesNotReady", "readiness gate "+string(v1alpha1.ConditionActive)+" is False"
+		// In the kubelet's own words: it synchronises a pod whose condition reads otherwise than it would write it, and
+		// until that is done it does not begin to end the pod.
+		ready.Reason = "ReadinessGatesNotReady"
+		ready.Message = fmt.Sprintf("the status of pod readiness gate %q is not \"True\", but %v", v1alpha1.ConditionActive, want)
 	case !readyButFor(pod, v1alpha1.ConditionActive):
 		return []corev1.PodCondition{active}
 	}
