@@ -35,7 +35,7 @@ type active struct {
 	// turns of updates, by pod UID.
 	turns turns
 	mu    sync.Mutex
-	set   map[string]string // last mode written, by pod UID, ahead of the informer
+	set   map[string]corev1.ConditionStatus // last written, by pod UID, ahead of the informer
 }
 
 // turns lets one at a time do something under a key.
@@ -96,12 +96,14 @@ func isActive(mode control.Mode) corev1.ConditionStatus {
 	}
 }
 
-// write the condition when status or mode have changed. Turns keep an older mode from being written after a newer.
+// write the condition when its status has changed, and not with every mode: a kubelet synchronises a pod at each change
+// of its status, and a pod that it has just synchronised it ends a second later. Turns keep an older mode from being
+// written after a newer.
 func (v *active) write(ctx context.Context, pod *corev1.Pod, mode control.Mode) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	uid, want := string(pod.UID), isActive(mode)
-	if v.current(pod) == string(want)+string(mode) {
+	if v.current(pod) == want {
 		return nil
 	}
 	patch, err := json.Marshal(map[string]any{
@@ -116,7 +118,10 @@ func (v *active) write(ctx context.Context, pod *corev1.Pod, mode control.Mode) 
 	if err != nil {
 		return fmt.Errorf("patching pod: %w", err)
 	}
-	v.set[uid] = string(want) + string(mode)
+	if v.set == nil {
+		v.set = map[string]corev1.ConditionStatus{}
+	}
+	v.set[uid] = want
 	v.log.Info("active instance changed", "pod", pod.Name, "namespace", pod.Namespace, "active", want, "mode", mode)
 	return nil
 }
@@ -127,7 +132,7 @@ func (v *active) write(ctx context.Context, pod *corev1.Pod, mode control.Mode) 
 func conditions(pod *corev1.Pod, want corev1.ConditionStatus, mode control.Mode) []corev1.PodCondition {
 	now := metav1.Now()
 	active := corev1.PodCondition{
-		Type: v1alpha1.ConditionActive, Status: want, Reason: string(mode), Message: "mode of the pod's gate", LastTransitionTime: now,
+		Type: v1alpha1.ConditionActive, Status: want, Reason: string(mode), Message: "the pod's gate went into this mode", LastTransitionTime: now,
 	}
 	ready := corev1.PodCondition{Type: corev1.PodReady, Status: want, LastTransitionTime: now}
 	switch {
@@ -156,14 +161,14 @@ func readyButFor(pod *corev1.Pod, gate corev1.PodConditionType) bool {
 	return holds[corev1.ContainersReady] && pod.DeletionTimestamp == nil
 }
 
-// current status and mode in the pod's condition: as last written here, or before that as the informer has it.
-func (v *active) current(pod *corev1.Pod) string {
+// current status of the pod's condition: as last written here, or before that as the informer has it.
+func (v *active) current(pod *corev1.Pod) corev1.ConditionStatus {
 	if last, ok := v.set[string(pod.UID)]; ok {
 		return last
 	}
 	for _, c := range pod.Status.Conditions {
 		if c.Type == v1alpha1.ConditionActive {
-			return string(c.Status) + c.Reason
+			return c.Status
 		}
 	}
 	return ""

@@ -83,7 +83,7 @@ func New(o Options, kube kubernetes.Interface, log *slog.Logger) (*Agent, error)
 		receiver: &delivery.Receiver{Tickets: tickets, Limits: o.Limits},
 		metrics:  newMetrics(),
 	}
-	a.active = &active{kube: kube, pods: a.pods, gates: a.gates, log: log, set: map[string]string{}}
+	a.active = &active{kube: kube, pods: a.pods, gates: a.gates, log: log}
 	return a, nil
 }
 
