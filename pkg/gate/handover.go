@@ -48,6 +48,8 @@ func (g *Gate) doHandOver(ctx context.Context, r control.Command) error {
 		g.breaks(err)
 		return refuse(control.ReasonBroken, "%v", err)
 	}
+	// The broker has all of it: the log's connection is needed no more.
+	g.writer.Stop()
 	return g.become(func(rec *record) { rec.Mode, rec.HeldSince = control.ModeHandedOver, &held })
 }
 

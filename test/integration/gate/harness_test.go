@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -18,17 +17,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rabbitmq/amqp091-go"
 	"github.com/stretchr/testify/require"
 
-	product "ms2m.dev/ms2m-descheduler/pkg/gate"
-	"ms2m.dev/ms2m-descheduler/pkg/gate/control"
 	rabbitmq "ms2m.dev/ms2m-descheduler/test/broker"
 )
 
 var (
-	brokerURI  string
-	logURI     string // of the log's user
+	shared     site
 	gateBinary string
 )
 
@@ -68,96 +63,16 @@ func run(ctx context.Context, m *testing.M) (code int, err error) {
 
 // findBroker uses the broker that the environment names, else one of its own, with the cluster's users.
 func findBroker(ctx context.Context) (done func(context.Context) error, err error) {
-	if brokerURI = os.Getenv("MS2M_TEST_AMQP"); brokerURI != "" {
-		logURI = cmp.Or(os.Getenv("MS2M_TEST_AMQP_LOG"), brokerURI)
+	if uri := os.Getenv("MS2M_TEST_AMQP"); uri != "" {
+		shared = site{uri: uri, logURI: cmp.Or(os.Getenv("MS2M_TEST_AMQP_LOG"), uri)}
 		return func(context.Context) error { return nil }, nil
 	}
 	b, err := rabbitmq.Start(ctx, rabbitmq.Options{})
 	if err != nil {
 		return nil, err
 	}
-	brokerURI, logURI = b.URI(rabbitmq.Admin), b.URI(rabbitmq.Log)
+	shared = siteOf(b)
 	return b.Stop, nil
-}
-
-// gateProcess is a running gate.
-type gateProcess struct {
-	*control.Client
-	t      *testing.T
-	folder string
-	listen string
-	start  string
-	cmd    *exec.Cmd
-}
-
-// startGate in a folder of its own; start is open or closed.
-func startGate(t *testing.T, start string) *gateProcess {
-	t.Helper()
-	g := &gateProcess{t: t, folder: t.TempDir(), listen: freeAddress(t), start: start}
-	g.Client = control.NewUnixClient(filepath.Join(g.folder, product.SocketFile))
-	t.Cleanup(g.kill)
-	g.run()
-	return g
-}
-
-func (g *gateProcess) run() {
-	g.t.Helper()
-	u, err := url.Parse(brokerURI)
-	require.NoError(g.t, err)
-	g.cmd = exec.Command(gateBinary, "serve", "--listen", g.listen, "--metrics", freeAddress(g.t), "--folder", g.folder, "--upstream", u.Host)
-	g.cmd.Env = append(os.Environ(), "MS2M_START="+g.start, "MS2M_BROKER_URI="+logURI)
-	log, err := os.OpenFile(filepath.Join(g.folder, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	require.NoError(g.t, err)
-	g.cmd.Stdout, g.cmd.Stderr = log, log
-	require.NoError(g.t, g.cmd.Start())
-	require.NoError(g.t, log.Close())
-	out, err := exec.Command(gateBinary, "wait", "--address", g.listen, "--timeout", "10s").CombinedOutput()
-	require.NoError(g.t, err, string(out))
-	eventually(g.t, "control socket answers", func() bool {
-		_, err := g.Status(context.Background())
-		return err == nil
-	})
-}
-
-// kill the process as a crash does.
-func (g *gateProcess) kill() {
-	_ = g.cmd.Process.Kill()
-	_ = g.cmd.Wait()
-	if g.t.Failed() {
-		log, _ := os.ReadFile(filepath.Join(g.folder, "log"))
-		g.t.Logf("gate %s (%s):\n%s", g.listen, g.start, log)
-	}
-}
-
-// restart with the same folder.
-func (g *gateProcess) restart() {
-	g.t.Helper()
-	g.kill()
-	g.run()
-}
-
-func (g *gateProcess) status() control.Status {
-	g.t.Helper()
-	s, err := g.Status(context.Background())
-	require.NoError(g.t, err)
-	return s
-}
-
-func (g *gateProcess) awaitMode(m control.Mode) {
-	g.t.Helper()
-	eventually(g.t, "mode "+string(m), func() bool {
-		s := g.status()
-		require.Empty(g.t, s.Broken)
-		return s.Mode == m
-	})
-}
-
-// uri of the gate for an app.
-func (g *gateProcess) uri() string {
-	u, err := url.Parse(brokerURI)
-	require.NoError(g.t, err)
-	u.Host = g.listen
-	return u.String()
 }
 
 // lastPort is below those that the kernel gives to outgoing connections, which could take a port that is free here.
@@ -177,44 +92,11 @@ func freeAddress(t *testing.T) string {
 	return ""
 }
 
-// eventually waits for a condition, at most 30 seconds.
+// patience is how long tests wait for what must come.
+const patience = 30 * time.Second
+
+// eventually waits for a condition.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	require.Eventually(t, holds, 30*time.Second, 2*time.Millisecond, what)
-}
-
-// broker is a direct connection for producing and checking.
-func broker(t *testing.T) *amqp091.Channel {
-	t.Helper()
-	conn, err := amqp091.Dial(brokerURI)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = conn.Close() })
-	ch, err := conn.Channel()
-	require.NoError(t, err)
-	return ch
-}
-
-// queue that is deleted when the test ends.
-func queue(t *testing.T, name string) string {
-	t.Helper()
-	ch := broker(t)
-	name = fmt.Sprintf("%s.%d", name, time.Now().UnixNano())
-	_, err := ch.QueueDeclare(name, true, false, false, false, nil)
-	require.NoError(t, err)
-	t.Cleanup(func() { _, _ = ch.QueueDelete(name, false, false, false) })
-	return name
-}
-
-// requireNoQueue checks that nothing was left behind.
-func requireNoQueue(t *testing.T, name string) {
-	t.Helper()
-	eventually(t, "queue "+name+" is gone", func() bool {
-		conn, err := amqp091.Dial(brokerURI)
-		require.NoError(t, err)
-		defer func() { _ = conn.Close() }()
-		ch, err := conn.Channel()
-		require.NoError(t, err)
-		_, err = ch.QueueDeclarePassive(name, true, false, false, false, nil)
-		return err != nil
-	})
+	require.Eventually(t, holds, patience, 2*time.Millisecond, what)
 }

@@ -43,7 +43,7 @@ func (m *migration) hold() {
 // checkpoint the app, and start what is restored from it beside a closed gate.
 func (m *migration) checkpoint() {
 	m.t.Helper()
-	m.target = startGate(m.t, "closed")
+	m.target = m.source.at.startGate(m.t, "closed")
 	m.moved = m.app.restored(m.target)
 	m.moved.start(m.t)
 }
@@ -71,7 +71,17 @@ func (m *migration) commit() {
 	require.NoError(m.t, m.source.Fence(context.Background(), m.command()))
 	require.Equal(m.t, control.ModeOpen, m.target.status().Mode)
 	m.app.stop()
-	requireNoQueue(m.t, m.log)
+	m.source.at.requireNoQueue(m.t, m.log)
+}
+
+// handedOver brings a scene to where the source has handed over and the target has replayed.
+func handedOver(s *scene) {
+	s.hold()
+	s.checkpoint()
+	s.release()
+	applied(s.t, s.app, 10)
+	s.replay()
+	s.handOver()
 }
 
 // applied waits until an app has applied n more messages.

@@ -234,7 +234,7 @@ func TestPassThrough(t *testing.T) {
 				do(c)
 				return c.seen.String()
 			}
-			require.Equal(t, see(brokerURI), see(g.uri()))
+			require.Equal(t, see(shared.uri), see(g.uri()))
 		})
 	}
 }

@@ -19,17 +19,22 @@ type scene struct {
 	*migration
 	p    *producer
 	stop func()
+	// stalled apps go on when these are called; result is that of the command that waits for the source's.
+	stalled []func()
+	result  <-chan error
 }
 
-func newScene(t *testing.T, change func(*app)) *scene {
+func newScene(t *testing.T, change func(*app)) *scene { return shared.newScene(t, change) }
+
+func (at site) newScene(t *testing.T, change func(*app)) *scene {
 	t.Helper()
-	source := startGate(t, "open")
-	a := &app{uri: source.uri(), in: queue(t, "in"), out: queue(t, "out"), prefetch: 10, service: 2 * time.Millisecond}
+	source := at.startGate(t, "open")
+	a := &app{uri: source.uri(), in: at.queue(t, "in"), out: at.queue(t, "out"), prefetch: 10, service: 2 * time.Millisecond}
 	if change != nil {
 		change(a)
 	}
 	a.start(t)
-	p := newProducer(t, a.in)
+	p := at.newProducer(t, a.in)
 	s := &scene{migration: newMigration(t, source, a), p: p, stop: p.background(100)}
 	applied(t, a, 10)
 	return s
@@ -41,7 +46,7 @@ func (s *scene) exact() {
 	applied(s.t, s.app, 10)
 	s.stop()
 	requireExact(s.t, s.p, s.app)
-	requireNoQueue(s.t, s.log)
+	s.source.at.requireNoQueue(s.t, s.log)
 	require.Equal(s.t, control.ModeOpen, s.source.status().Mode)
 	require.Empty(s.t, s.source.status().Broken)
 }
@@ -60,33 +65,6 @@ func requireReason(t *testing.T, want control.Reason, err error) {
 	require.Equal(t, want, refused.Reason, refused.Message)
 }
 
-func TestRollback(t *testing.T) {
-	steps := map[string]func(*scene){
-		"Open":    func(*scene) {},
-		"Held":    func(s *scene) { s.hold() },
-		"Logging": func(s *scene) { s.hold(); s.release(); applied(s.t, s.app, 10) },
-		"HandedOver": func(s *scene) {
-			s.hold()
-			s.checkpoint()
-			s.release()
-			applied(s.t, s.app, 10)
-			s.replay()
-			s.handOver()
-			s.moved.stop()
-		},
-	}
-	for mode, to := range steps {
-		t.Run(mode, func(t *testing.T) {
-			t.Parallel()
-			s := newScene(t, nil)
-			to(s)
-			require.Equal(t, control.Mode(mode), s.source.status().Mode)
-			s.resume()
-			s.exact()
-		})
-	}
-}
-
 func TestRollbackWhileHolding(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, func(a *app) { a.service = 500 * time.Millisecond; a.prefetch = 100 })
@@ -101,7 +79,7 @@ func TestRollbackWhileHolding(t *testing.T) {
 	require.Equal(t, control.ModeOpen, s.source.status().Mode)
 	s.stop()
 	applied(t, s.app, 2)
-	requireNoQueue(t, s.log)
+	s.source.at.requireNoQueue(t, s.log)
 }
 
 func TestRollbackWhileHandingOver(t *testing.T) {
@@ -142,7 +120,7 @@ func TestHoldThatDoesNotDrain(t *testing.T) {
 	require.Equal(t, control.ModeOpen, s.source.status().Mode)
 	s.stop()
 	applied(t, s.app, 2)
-	requireNoQueue(t, s.log)
+	s.source.at.requireNoQueue(t, s.log)
 }
 
 func TestCommandsAreIdempotentAndOrdered(t *testing.T) {
@@ -198,7 +176,7 @@ func TestBatchesAreMigrated(t *testing.T) {
 	got, want := s.moved.snapshot(), s.p.want
 	require.Zero(t, got.Lost+got.Doubled+got.Redone)
 	require.LessOrEqual(t, got.Last, want.Last)
-	requireOutputs(t, s.p, s.moved)
+	requireOutputs(t, s.p, s.moved, 0)
 }
 
 func TestAppThatSettlesNothing(t *testing.T) {

@@ -3,11 +3,13 @@
 package gate
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -26,12 +28,12 @@ type state struct {
 	Doubled, Redone, Lost uint64
 }
 
-func (s *state) apply(m amqp091.Delivery) bool {
+func (s *state) apply(m amqp091.Delivery) {
 	seq := binary.BigEndian.Uint64(m.Body)
 	switch {
 	case seq <= s.Last && m.Redelivered:
 		s.Redone++
-		return false
+		return
 	case seq <= s.Last:
 		s.Doubled++
 	case seq > s.Last+1:
@@ -40,7 +42,6 @@ func (s *state) apply(m amqp091.Delivery) bool {
 	s.Last = max(s.Last, seq)
 	s.Chain = sha256.Sum256(append(s.Chain[:], m.Body...))
 	s.Count++
-	return true
 }
 
 // app is a consumer as people write them: it reconnects, publishes one output per message, waits for its confirm, and
@@ -54,9 +55,60 @@ type app struct {
 
 	mu    sync.Mutex
 	state state
+	// confirmed is the last message whose output the broker has. When a connection breaks before, it is published again.
+	confirmed uint64
+	ch        *amqp091.Channel
+	brake     *brake
 
 	cancel context.CancelFunc
 	done   chan struct{}
+}
+
+// brake stops the app in the middle of a message.
+type brake struct {
+	once              sync.Once
+	reached, released chan struct{}
+}
+
+// stall the app in its next message, and wait until it has begun with it; it goes on when the returned function is called.
+func (a *app) stall(t *testing.T) (goOn func()) {
+	t.Helper()
+	b := &brake{reached: make(chan struct{}), released: make(chan struct{})}
+	a.mu.Lock()
+	a.brake = b
+	a.mu.Unlock()
+	select {
+	case <-b.reached:
+	case <-time.After(patience):
+		t.Fatal("the app gets no message")
+	}
+	return sync.OnceFunc(func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.brake = nil
+		close(b.released)
+	})
+}
+
+func (a *app) stopAtBrake(ctx context.Context) {
+	a.mu.Lock()
+	b := a.brake
+	a.mu.Unlock()
+	if b == nil {
+		return
+	}
+	b.once.Do(func() { close(b.reached) })
+	select {
+	case <-b.released:
+	case <-ctx.Done():
+	}
+}
+
+// err makes the broker close the app's channel.
+func (a *app) err() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_ = a.ch.Publish("no such exchange", "", false, false, amqp091.Publishing{})
 }
 
 // start the app with its present state.
@@ -89,13 +141,20 @@ func (a *app) stop() {
 func (a *app) restored(g *gateProcess) *app {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return &app{uri: g.uri(), in: a.in, out: a.out, args: a.args, prefetch: a.prefetch, service: a.service, batch: a.batch, state: a.state}
+	return &app{uri: g.uri(), in: a.in, out: a.out, args: a.args, prefetch: a.prefetch, service: a.service, batch: a.batch, state: a.state, confirmed: a.confirmed}
 }
 
 func (a *app) snapshot() state {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.state
+}
+
+// published is the last message whose output the broker has.
+func (a *app) published() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.confirmed
 }
 
 func (a *app) session(ctx context.Context) error {
@@ -117,6 +176,9 @@ func (a *app) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.mu.Lock()
+	a.ch = ch
+	a.mu.Unlock()
 	if err := ch.Qos(a.prefetch, 0, false); err != nil {
 		return err
 	}
@@ -151,15 +213,18 @@ func (a *app) process(ctx context.Context, ch *amqp091.Channel, m amqp091.Delive
 	if a.service > 0 {
 		<-time.After(a.service)
 	}
+	a.stopAtBrake(ctx)
+	seq := binary.BigEndian.Uint64(m.Body)
 	a.mu.Lock()
-	fresh := a.state.apply(m)
+	a.state.apply(m)
 	output := append(a.state.Chain[:8:8], m.Body[:8]...)
+	done := seq <= a.confirmed
 	a.mu.Unlock()
-	if !fresh {
+	if done {
 		return nil
 	}
 	c, err := ch.PublishWithDeferredConfirm("", a.out, true, false, amqp091.Publishing{
-		Body: output, Timestamp: time.Now(), Headers: amqp091.Table{"a": int32(1), "b": "two", "c": true},
+		DeliveryMode: amqp091.Persistent, Body: output, Timestamp: time.Now(), Headers: amqp091.Table{"a": int32(1), "b": "two", "c": true},
 	})
 	if err != nil {
 		return err
@@ -167,22 +232,35 @@ func (a *app) process(ctx context.Context, ch *amqp091.Channel, m amqp091.Delive
 	if ok, err := c.WaitContext(ctx); err != nil || !ok {
 		return fmt.Errorf("output not confirmed: %w", err)
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.confirmed = seq
 	return nil
 }
 
 // producer sends numbered messages and keeps the state they must lead to.
 type producer struct {
 	t     *testing.T
+	at    site
 	ch    *amqp091.Channel
 	queue string
 	size  int
 	want  state
 }
 
-func newProducer(t *testing.T, queue string) *producer {
-	ch := broker(t)
-	require.NoError(t, ch.Confirm(false))
-	return &producer{t: t, ch: ch, queue: queue, size: 64}
+func newProducer(t *testing.T, queue string) *producer { return shared.newProducer(t, queue) }
+
+func (at site) newProducer(t *testing.T, queue string) *producer {
+	p := &producer{t: t, at: at, queue: queue, size: 64}
+	p.connect()
+	return p
+}
+
+// connect to the broker, or again after it has been restarted.
+func (p *producer) connect() {
+	p.t.Helper()
+	p.ch = p.at.channel(p.t)
+	require.NoError(p.t, p.ch.Confirm(false))
 }
 
 // send one message.
@@ -221,31 +299,39 @@ func (p *producer) background(rate int) (stop func()) {
 // requireExact checks the app's state and that every output was published once, in order.
 func requireExact(t *testing.T, p *producer, a *app) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("app applies %d messages", p.want.Last), func() bool { return a.snapshot().Last >= p.want.Last })
-	require.Equal(t, p.want, a.snapshot())
-	requireOutputs(t, p, a)
+	requireState(t, p, a)
+	requireOutputs(t, p, a, 0)
 }
 
-// requireOutputs checks that every output was published once, in order.
-func requireOutputs(t *testing.T, p *producer, a *app) {
+// requireState checks that nothing was lost, doubled or reordered.
+func requireState(t *testing.T, p *producer, a *app) {
 	t.Helper()
-	ch := broker(t)
+	eventually(t, fmt.Sprintf("app applies %d messages", p.want.Last), func() bool { return a.snapshot().Last >= p.want.Last })
+	require.Equal(t, p.want, a.snapshot())
+}
+
+// requireOutputs checks that every output was published, in order, and not more of them again than connections broke.
+func requireOutputs(t *testing.T, p *producer, a *app, breaks int) {
+	t.Helper()
+	eventually(t, "the broker has all outputs", func() bool { return a.published() >= p.want.Last })
+	var want, got [][]byte
 	var chain state
 	for seq := uint64(1); seq <= p.want.Last; seq++ {
-		var m amqp091.Delivery
-		eventually(t, fmt.Sprintf("output %d", seq), func() bool {
-			var ok bool
-			var err error
-			m, ok, err = ch.Get(a.out, true)
-			require.NoError(t, err)
-			return ok
-		})
 		body := make([]byte, p.size)
 		binary.BigEndian.PutUint64(body, seq)
 		chain.apply(amqp091.Delivery{Body: body})
-		require.Equal(t, append(chain.Chain[:8:8], body[:8]...), m.Body, "output %d", seq)
+		want = append(want, append(chain.Chain[:8:8], body[:8]...))
 	}
-	_, ok, err := ch.Get(a.out, true)
-	require.NoError(t, err)
-	require.False(t, ok, "more outputs than messages")
+	ch := p.at.channel(t)
+	for {
+		m, ok, err := ch.Get(a.out, true)
+		require.NoError(t, err)
+		if !ok {
+			break
+		}
+		got = append(got, m.Body)
+	}
+	once := slices.CompactFunc(slices.Clone(got), bytes.Equal)
+	require.Equal(t, want, once)
+	require.LessOrEqual(t, len(got)-len(once), breaks, "outputs published again")
 }

@@ -1,0 +1,69 @@
+//go:build integration
+
+package gate
+
+import (
+	"fmt"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/rabbitmq/amqp091-go"
+	"github.com/stretchr/testify/require"
+
+	rabbitmq "ms2m.dev/ms2m-descheduler/test/broker"
+)
+
+// site is a broker: the URIs of a user who may do everything, and of the log's user.
+type site struct{ uri, logURI string }
+
+func siteOf(b *rabbitmq.Broker) site {
+	return site{uri: b.URI(rabbitmq.Admin), logURI: b.URI(rabbitmq.Log)}
+}
+
+func withHost(t *testing.T, uri, host string) string {
+	u, err := url.Parse(uri)
+	require.NoError(t, err)
+	u.Host = host
+	return u.String()
+}
+
+// broker is a direct connection for producing and checking.
+func broker(t *testing.T) *amqp091.Channel { return shared.channel(t) }
+
+func (at site) channel(t *testing.T) *amqp091.Channel {
+	t.Helper()
+	conn, err := amqp091.Dial(at.uri)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	ch, err := conn.Channel()
+	require.NoError(t, err)
+	return ch
+}
+
+// queue that is deleted when the test ends.
+func queue(t *testing.T, name string) string { return shared.queue(t, name) }
+
+func (at site) queue(t *testing.T, name string) string {
+	t.Helper()
+	ch := at.channel(t)
+	name = fmt.Sprintf("%s.%d", name, time.Now().UnixNano())
+	_, err := ch.QueueDeclare(name, true, false, false, false, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { _, _ = at.channel(t).QueueDelete(name, false, false, false) })
+	return name
+}
+
+// requireNoQueue checks that nothing was left behind.
+func (at site) requireNoQueue(t *testing.T, name string) {
+	t.Helper()
+	eventually(t, "queue "+name+" is gone", func() bool {
+		conn, err := amqp091.Dial(at.uri)
+		require.NoError(t, err)
+		defer func() { _ = conn.Close() }()
+		ch, err := conn.Channel()
+		require.NoError(t, err)
+		_, err = ch.QueueDeclarePassive(name, true, false, false, false, nil)
+		return err != nil
+	})
+}
