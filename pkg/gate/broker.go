@@ -58,7 +58,7 @@ func (c *core) onBroker(l *link, f amqp.Frame) error {
 		// What the app is sending has no effect any more.
 		ch.fromApp, ch.output, ch.deferred = amqp.Content{}, nil, nil
 		c.forget(ch)
-		c.breaks(fmt.Sprintf("the broker closed a channel: %d %s", code, text))
+		c.interrupted(fmt.Sprintf("the broker closed a channel: %d %s", code, text))
 	case amqp.ChannelCloseOk:
 		l.drop(ch.ID)
 	}
@@ -74,7 +74,7 @@ func (c *core) onConnectionClose(l *link, f amqp.Frame) {
 		return
 	}
 	if code, text, err := amqp.DecodeClose(f); err == nil {
-		c.breaks(fmt.Sprintf("the broker closed the app's connection: %d %s", code, text))
+		c.interrupted(fmt.Sprintf("the broker closed the app's connection: %d %s", code, text))
 	}
 }
 

@@ -127,7 +127,7 @@ func (g *Gate) openLog(ctx context.Context, queue string) error {
 	defer cancel()
 	conn, err := replaylog.Dial(ctx, g.cfg.BrokerURI)
 	if err == nil && queue != "" {
-		if err = conn.Declare(queue); err != nil {
+		if err = conn.Declare(ctx, queue); err != nil {
 			conn.Close()
 		}
 	}
@@ -138,8 +138,24 @@ func (g *Gate) openLog(ctx context.Context, queue string) error {
 	return nil
 }
 
-// closeLog and delete the queue, if it is named. That it fails harms nobody: an unused log expires.
-func (g *Gate) closeLog(queue string) {
+// dropLog closes the log and deletes it. While the broker cannot be reached it stays on record, for the next command to
+// try again; at the worst it expires by itself.
+func (g *Gate) dropLog() {
+	log := g.record().Log
+	if err := g.closeLog(log); err != nil {
+		slog.Warn("deleting log failed; it expires by itself", "queue", log, "err", err)
+		return
+	}
+	if log == "" {
+		return
+	}
+	if err := g.become(func(rec *record) { rec.Log = "" }); err != nil {
+		slog.Error("recording deletion of log failed", "err", err)
+	}
+}
+
+// closeLog and delete the queue, if it is named.
+func (g *Gate) closeLog(queue string) error {
 	conn, writer := g.logConn, g.writer
 	g.logConn, g.writer = nil, nil
 	g.core.mu.Lock()
@@ -148,29 +164,26 @@ func (g *Gate) closeLog(queue string) {
 	if writer != nil {
 		writer.Stop()
 	}
-	if queue != "" {
-		g.deleteLog(conn, queue)
-	}
 	if conn != nil {
-		conn.Close()
+		defer conn.Close()
 	}
+	if queue == "" || g.cfg.BrokerURI == "" {
+		return nil
+	}
+	return g.deleteLog(conn, queue)
 }
 
-func (g *Gate) deleteLog(conn *replaylog.Conn, queue string) {
-	if conn != nil && conn.Delete(queue) == nil {
-		return
-	}
-	if g.cfg.BrokerURI == "" {
-		return
-	}
+// deleteLog over the connection that there is, or a new one.
+func (g *Gate) deleteLog(conn *replaylog.Conn, queue string) error {
 	ctx, cancel := context.WithTimeout(g.ending, logTimeout)
 	defer cancel()
+	if conn != nil && conn.Delete(ctx, queue) == nil {
+		return nil
+	}
 	conn, err := replaylog.Dial(ctx, g.cfg.BrokerURI)
-	if err == nil {
-		err = conn.Delete(queue)
-		conn.Close()
-	}
 	if err != nil {
-		slog.Warn("deleting log failed; it expires by itself", "queue", queue, "err", err)
+		return err
 	}
+	defer conn.Close()
+	return conn.Delete(ctx, queue)
 }

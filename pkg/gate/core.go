@@ -119,6 +119,14 @@ func (c *core) breaks(reason string) {
 	c.changed.Broadcast()
 }
 
+// interrupted: the broker has ended something of the app's. That breaks a migration, unless all is settled and
+// verified, and nothing is under way that could be lost.
+func (c *core) interrupted(reason string) {
+	if c.mode != control.ModeHandedOver && c.mode != control.ModeReplayed {
+		c.breaks(reason)
+	}
+}
+
 // migrating tells whether the mode is one of a migration under way.
 func (c *core) migrating() bool {
 	switch c.mode {

@@ -50,8 +50,7 @@ func (g *Gate) doHold(ctx context.Context, r control.HoldRequest) error {
 		*rec = record{Mode: control.ModeHolding, Migration: r.Migration, Epoch: r.Epoch, Log: r.Log}
 	})
 	if err != nil {
-		g.closeLog(r.Log)
-		return err
+		return errors.Join(err, g.closeLog(r.Log))
 	}
 	if err := g.drain(ctx, time.Duration(r.DrainMillis)*time.Millisecond); err != nil {
 		slog.Warn("hold failed, the app goes on", "after", time.Since(started), "err", err)

@@ -53,16 +53,21 @@ func (g *Gate) Release(ctx context.Context, r control.ReleaseRequest) error {
 	return nil
 }
 
+// startLog before the cut expires, for the app must not be held longer.
 func (g *Gate) startLog(ctx context.Context, queue string) (*replaylog.Writer, error) {
+	ctx, cancel := context.WithDeadline(ctx, g.cut.Expires)
+	defer cancel()
+	ctx, cancel = context.WithTimeout(ctx, logTimeout)
+	defer cancel()
 	if err := g.openLog(ctx, ""); err != nil {
 		return nil, err
 	}
 	if g.record().Log != queue {
-		if err := g.logConn.Declare(queue); err != nil {
+		if err := g.logConn.Declare(ctx, queue); err != nil {
 			return nil, refuse(control.ReasonBroker, "%v", err)
 		}
 	}
-	w, err := g.logConn.NewWriter(queue, g.breaks)
+	w, err := g.logConn.NewWriter(ctx, queue, g.breaks)
 	if err != nil {
 		return nil, refuse(control.ReasonBroker, "%v", err)
 	}

@@ -11,9 +11,8 @@ import (
 // goOn as if the gate had never been held. The migration stays recorded, with the reason if it is broken.
 func (g *Gate) goOn(epoch int64, broken string) error {
 	now := time.Now()
-	log := g.record().Log
 	err := g.become(func(rec *record) {
-		rec.Mode, rec.Epoch, rec.Broken, rec.ResumedAt, rec.Log = control.ModeOpen, epoch, broken, &now, ""
+		rec.Mode, rec.Epoch, rec.Broken, rec.ResumedAt = control.ModeOpen, epoch, broken, &now
 	})
 	if err != nil {
 		return err
@@ -22,7 +21,7 @@ func (g *Gate) goOn(epoch int64, broken string) error {
 	g.core.reopen()
 	g.core.broken = broken
 	g.core.mu.Unlock()
-	g.closeLog(log)
+	g.dropLog()
 	return nil
 }
 
@@ -73,18 +72,19 @@ func (g *Gate) Resume(_ context.Context, r control.Command) error {
 
 // settleOpen forgets a migration that left the gate open, so that no delayed command of it is obeyed.
 func (g *Gate) settleOpen(r control.Command) error {
-	log := ""
-	if rec := g.record(); rec.Migration == r.Migration {
-		log = rec.Log
-	}
-	err := g.become(func(rec *record) { rec.Migration, rec.Epoch, rec.Broken, rec.Log = r.Migration, r.Epoch, "", "" })
+	err := g.become(func(rec *record) {
+		if rec.Migration != r.Migration {
+			rec.Log = ""
+		}
+		rec.Migration, rec.Epoch, rec.Broken = r.Migration, r.Epoch, ""
+	})
 	if err != nil {
 		return err
 	}
 	g.core.mu.Lock()
 	g.core.broken = ""
 	g.core.mu.Unlock()
-	g.closeLog(log)
+	g.dropLog()
 	return nil
 }
 
@@ -110,6 +110,5 @@ func (g *Gate) Fence(_ context.Context, r control.Command) error {
 		l.abort()
 	}
 	g.core.mu.Unlock()
-	g.closeLog("")
-	return nil
+	return g.closeLog("")
 }

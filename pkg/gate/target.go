@@ -100,6 +100,7 @@ func (g *Gate) Commit(ctx context.Context, r control.Command) error {
 	}
 	switch {
 	case g.record().Mode == control.ModeOpen && g.record().Migration == r.Migration:
+		g.dropLog()
 		return g.become(func(rec *record) { rec.Epoch = r.Epoch })
 	case g.broken() != "":
 		return refuse(control.ReasonBroken, "%s", g.broken())
@@ -108,15 +109,13 @@ func (g *Gate) Commit(ctx context.Context, r control.Command) error {
 	case g.record().Mode != control.ModeReplayed:
 		return refuse(control.ReasonWrongMode, "only a target can be committed, this gate is %s", g.record().Mode)
 	}
-	log, now := g.record().Log, time.Now()
-	err := g.become(func(rec *record) {
-		rec.Mode, rec.Epoch, rec.ResumedAt, rec.Log = control.ModeOpen, r.Epoch, &now, ""
-	})
+	now := time.Now()
+	err := g.become(func(rec *record) { rec.Mode, rec.Epoch, rec.ResumedAt = control.ModeOpen, r.Epoch, &now })
 	if err != nil {
 		return err
 	}
 	g.subscribe(ctx)
-	g.closeLog(log)
+	g.dropLog()
 	return nil
 }
 

@@ -28,7 +28,8 @@ type Writer struct {
 }
 
 // NewWriter appends to the declared queue. It calls failed once, from its own goroutine, when the log is not complete.
-func (c *Conn) NewWriter(queue string, failed func(error)) (*Writer, error) {
+func (c *Conn) NewWriter(ctx context.Context, queue string, failed func(error)) (*Writer, error) {
+	defer c.within(ctx)()
 	if err := c.ch.Confirm(false); err != nil {
 		return nil, fmt.Errorf("asking for confirms of log: %w", err)
 	}
