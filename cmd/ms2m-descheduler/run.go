@@ -24,6 +24,7 @@ import (
 	ctrlwebhook "sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	"ms2m.dev/ms2m-descheduler/pkg/api/v1alpha1"
+	"ms2m.dev/ms2m-descheduler/pkg/migrate"
 	"ms2m.dev/ms2m-descheduler/pkg/plugin"
 	"ms2m.dev/ms2m-descheduler/pkg/plugin/moves"
 	"ms2m.dev/ms2m-descheduler/pkg/policy"
@@ -61,7 +62,9 @@ func run(ctx context.Context, o *options) error {
 	if err != nil {
 		return fmt.Errorf("making the manager: %w", err)
 	}
-	webhook.Register(mgr, o.gateImage)
+	webhook.Register(mgr, o.gateImage, func(ctx context.Context, namespace string, pod *corev1.Pod) error {
+		return migrate.Steer(ctx, mgr.GetAPIReader(), namespace, pod)
+	})
 	if err := addServers(mgr, o, certificates); err != nil {
 		return err
 	}

@@ -128,7 +128,7 @@ func (r *run) begin(c *candidate) {
 	now := r.microNow()
 	st.StartTime = &now
 	st.Epoch = 1
-	st.Strategy = v1alpha1.StrategyShadow
+	st.Strategy = strategyFor(c.pod)
 	st.Source = v1alpha1.Instance{Pod: c.pod.Name, UID: c.pod.UID, Node: c.pod.Spec.NodeName}
 	if replicaSetOf(c.pod) != nil {
 		st.Source.TemplateHash = c.pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey]
@@ -136,8 +136,21 @@ func (r *run) begin(c *candidate) {
 			st.Source.DeletionCost = &cost
 		}
 	}
+	if set := statefulSetOf(c.pod); set != nil {
+		st.Origin = &v1alpha1.Origin{
+			Instance: st.Source, Set: set.Name, SetUID: set.UID, Revision: c.pod.Labels[appsv1.ControllerRevisionHashLabelKey],
+		}
+	}
 	st.Containers = nil
 	for _, container := range c.pod.Spec.Containers {
 		st.Containers = append(st.Containers, container.Name)
 	}
+}
+
+// strategyFor is the strategy that the owner of the pod needs.
+func strategyFor(pod *corev1.Pod) v1alpha1.Strategy {
+	if statefulSetOf(pod) != nil {
+		return v1alpha1.StrategyIdentitySwap
+	}
+	return v1alpha1.StrategyShadow
 }

@@ -16,7 +16,7 @@ import (
 // podChecks are made on what the API server knows, gateChecks on what the gate sees. The first that refuses is reported.
 var (
 	podChecks = []check{
-		isNamed, isMigratable, isPrepared, isRunning, isNotTarget, isOwnedByNoneOrDeployment, isElsewhere, canSchedule,
+		isNamed, isMigratable, isPrepared, isRunning, isNotTarget, hasKnownOwner, fitsStrategy, isElsewhere, canSchedule,
 		hasPortableVolumes, usesNoHost, isAlone,
 	}
 	gateChecks = []check{hasOpenGate, hasConsumer, hasExactSession}
@@ -70,14 +70,22 @@ func isNotTarget(c *candidate) (reason, message string) {
 	return "", ""
 }
 
-func isOwnedByNoneOrDeployment(c *candidate) (reason, message string) {
+func hasKnownOwner(c *candidate) (reason, message string) {
 	owner := metav1.GetControllerOf(c.pod)
-	if owner != nil && owner.Kind != "ReplicaSet" {
-		return "OwnerNotSupported", fmt.Sprintf("pod %s belongs to %s %s: bare pods and pods of Deployments can be migrated", c.pod.Name, owner.Kind, owner.Name)
+	if owner != nil && replicaSetOf(c.pod) == nil && statefulSetOf(c.pod) == nil {
+		return "OwnerNotSupported", fmt.Sprintf("pod %s belongs to %s %s: bare pods and pods of Deployments and StatefulSets can be migrated", c.pod.Name, owner.Kind, owner.Name)
 	}
-	if _, hashed := c.pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey]; owner != nil && !hashed {
+	if _, hashed := c.pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey]; replicaSetOf(c.pod) != nil && !hashed {
 		// Its set would adopt the target at its creation, be one over, and delete the unready of the two.
 		return "OwnerNotSupported", fmt.Sprintf("pod %s belongs to ReplicaSet %s without a Deployment: let a Deployment own the set", c.pod.Name, owner.Name)
+	}
+	return "", ""
+}
+
+func fitsStrategy(c *candidate) (reason, message string) {
+	want, has := c.m.Spec.Strategy, strategyFor(c.pod)
+	if want != "" && want != v1alpha1.StrategyAuto && want != has {
+		return "StrategyDoesNotFit", fmt.Sprintf("pod %s cannot be migrated with strategy %s: its owner needs %s; leave the strategy out", c.pod.Name, want, has)
 	}
 	return "", ""
 }

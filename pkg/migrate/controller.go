@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -91,21 +92,24 @@ func (c *Reconciler) advance(ctx context.Context, r *run) (time.Duration, error)
 	if r.m.Status.StartTime == nil {
 		return c.admit(ctx, r)
 	}
-	steps, ok := strategies[r.m.Status.Strategy]
+	legs, ok := strategies[r.m.Status.Strategy]
 	if !ok {
 		return 0, fmt.Errorf("migration has unknown strategy %q: is this controller older than the migration?", r.m.Status.Strategy)
 	}
 	defer func() {
 		if !r.m.Status.Phase.Ended() {
-			r.m.Status.Phase = phase(steps, r.m.Status.Conditions)
+			r.m.Status.Phase = phase(legs, r.m.Status.Conditions)
 		}
 	}()
-	switch m, i := next(steps, r.m.Status.Conditions); m {
+	switch m, l, s := next(legs, r.m.Status.Conditions); m {
 	case moveDo:
-		return c.do(ctx, r, steps, i)
+		return c.do(ctx, r, l, s)
 	case moveUndo:
-		return c.undo(ctx, r, steps[i])
+		return c.undo(ctx, r, s)
 	case moveRollBack:
+		if r.m.Status.Leg > 0 {
+			return c.returnAgain(ctx, r, l)
+		}
 		c.finishRollBack(r)
 	case moveSucceed:
 		return 0, c.finish(ctx, r)
@@ -147,10 +151,10 @@ func (c *Reconciler) admit(ctx context.Context, r *run) (time.Duration, error) {
 }
 
 // do makes a step go on, or decides to roll back.
-func (c *Reconciler) do(ctx context.Context, r *run, steps []step, i int) (time.Duration, error) {
-	s := steps[i]
-	if !committed(r.m.Status.Conditions) {
-		if reason, message := r.overdue(ctx); reason != "" {
+func (c *Reconciler) do(ctx context.Context, r *run, l leg, s step) (time.Duration, error) {
+	committed := l.committed(r.m.Status.Conditions)
+	if !committed {
+		if reason, message := r.overdue(ctx, l); reason != "" {
 			c.rollBack(r, s, reason, message)
 			return 0, nil
 		}
@@ -161,7 +165,7 @@ func (c *Reconciler) do(ctx context.Context, r *run, steps []step, i int) (time.
 	wait, err := s.do(ctx, r)
 	var failed *failure
 	switch {
-	case errors.As(err, &failed) && !committed(r.m.Status.Conditions):
+	case errors.As(err, &failed) && !committed:
 		c.rollBack(r, s, failed.reason, failed.Error())
 		return 0, nil
 	case err != nil:
@@ -174,8 +178,8 @@ func (c *Reconciler) do(ctx context.Context, r *run, steps []step, i int) (time.
 	r.finish(s)
 	r.m.Status.Message = ""
 	observeStep(r.m, s.name)
-	if i+1 < len(steps) {
-		r.enter(steps[i+1]) // one write for the observation of this step and the intent of the next
+	if following, ok := l.after(s); ok {
+		r.enter(following) // one write for the observation of this step and the intent of the next
 	}
 	return 0, nil
 }
@@ -184,12 +188,12 @@ func (c *Reconciler) do(ctx context.Context, r *run, steps []step, i int) (time.
 const retryEvery = 250 * time.Millisecond
 
 // overdue tells why a migration must not go on even though no step failed.
-func (r *run) overdue(ctx context.Context) (reason, message string) {
+func (r *run) overdue(ctx context.Context, l leg) (reason, message string) {
 	deadline := r.m.Spec.Cutoff.Deadline.Duration
-	if deadline > 0 && r.clock.Now().Sub(r.m.Status.StartTime.Time) > deadline {
+	if began := r.began(l); deadline > 0 && !began.IsZero() && r.clock.Now().Sub(began) > deadline {
 		return "DeadlineExceeded", fmt.Sprintf("not committed within the deadline of %s: %s", deadline, r.m.Status.Message)
 	}
-	if r.m.DeletionTimestamp != nil {
+	if r.m.DeletionTimestamp != nil && r.m.Status.Leg == 0 {
 		return "Deleted", "the migration was deleted"
 	}
 	pod, err := r.pod(ctx, r.m.Status.Source)
@@ -200,6 +204,18 @@ func (r *run) overdue(ctx context.Context) (reason, message string) {
 		return "SourceGone", fmt.Sprintf("source pod %s was deleted by somebody else, or its node has evicted it", r.m.Status.Source.Pod)
 	}
 	return "", ""
+}
+
+// began is when the clock of a leg's deadline started: with the migration, and of a further leg once there is a pod to
+// move the state into.
+func (r *run) began(l leg) time.Time {
+	if r.m.Status.Leg == 0 {
+		return r.m.Status.StartTime.Time
+	}
+	if c := meta.FindStatusCondition(r.m.Status.Conditions, l[0].condition); c != nil && c.Status == metav1.ConditionTrue {
+		return c.LastTransitionTime.Time
+	}
+	return time.Time{}
 }
 
 func (c *Reconciler) rollBack(r *run, s step, reason, message string) {
@@ -232,9 +248,13 @@ func (c *Reconciler) finish(ctx context.Context, r *run) error {
 	if err != nil {
 		return err
 	}
-	message := fmt.Sprintf("pod %s goes on as %s on node %s after %s", st.Source.Pod, st.Target.Pod, st.Target.Node, r.age())
+	from := st.Source.Pod
+	if st.Origin != nil {
+		from = st.Origin.Pod
+	}
+	message := fmt.Sprintf("pod %s goes on as %s on node %s after %s", from, st.Target.Pod, st.Target.Node, r.age())
 	if target == nil {
-		message = fmt.Sprintf("pod %s had gone on as %s on node %s when somebody deleted that", st.Source.Pod, st.Target.Pod, st.Target.Node)
+		message = fmt.Sprintf("pod %s had gone on as %s on node %s when somebody deleted that", from, st.Target.Pod, st.Target.Node)
 	}
 	r.end(v1alpha1.PhaseSucceeded, message)
 	c.report(r, corev1.EventTypeNormal, "Migrated", message)
@@ -245,6 +265,52 @@ func (c *Reconciler) finish(ctx context.Context, r *run) error {
 func (c *Reconciler) finishRollBack(r *run) {
 	r.end(v1alpha1.PhaseRolledBack, "rolled back: "+r.m.Status.Message)
 	c.report(r, corev1.EventTypeWarning, "RolledBack", fmt.Sprintf("pod %s goes on where it was, after %s", r.m.Status.Source.Pod, r.age()))
+}
+
+// longestWait bounds the time between two tries to return.
+const longestWait = 30 * time.Second
+
+// returnAgain begins a further leg anew after it was undone: the stand-in is active, and the set's pod is still to get
+// the state. It ends when there is no stand-in any more.
+func (c *Reconciler) returnAgain(ctx context.Context, r *run, l leg) (time.Duration, error) {
+	st := &r.m.Status
+	standIn, err := r.pod(ctx, st.Source)
+	if err != nil {
+		return 0, err
+	}
+	if standIn == nil || ended(standIn) {
+		return c.abandon(ctx, r)
+	}
+	if standIn.DeletionTimestamp != nil {
+		return poll, nil
+	}
+	for _, s := range l {
+		meta.RemoveStatusCondition(&st.Conditions, s.condition)
+	}
+	meta.RemoveStatusCondition(&st.Conditions, conditionRollingBack)
+	r.nextLeg()
+	return min(time.Second<<min(st.Leg, 6), longestWait), nil
+}
+
+// abandon ends a migration whose stand-in somebody has deleted, and the state with it. The set's pod is made once more,
+// open this time: it starts empty, as after any deletion.
+func (c *Reconciler) abandon(ctx context.Context, r *run) (time.Duration, error) {
+	if r.m.Status.StandIn != nil {
+		r.m.Status.StandIn = nil
+		return time.Millisecond, nil // from here on the set's pod starts open
+	}
+	pod, err := r.successor(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if pod != nil && r.closed(pod) {
+		_, err := r.deletePod(ctx, v1alpha1.Instance{Pod: pod.Name, UID: pod.UID}, targetGrace)
+		return poll, err
+	}
+	message := fmt.Sprintf("the stand-in %s of pod %s was deleted, and with it the state", r.m.Status.Source.Pod, r.m.Status.Origin.Pod)
+	r.end(v1alpha1.PhaseFailed, message)
+	c.report(r, corev1.EventTypeWarning, "StandInDeleted", message)
+	return 0, nil
 }
 
 // store writes the status when it changed, by resource version: of two writers that decide, one fails.

@@ -51,29 +51,29 @@ func TestTranscripts(t *testing.T) {
 // TestEveryFault lets every single call fail in every way, and the controller die before and after it. Whatever happens,
 // never are two instances active (the world checks that at every call), and in the end one is.
 func TestEveryFault(t *testing.T) {
-	m := migration()
-	w := newWorld(t, m, sourcePod())
-	w.reconcile(m)
-	calls := len(w.calls)
-	require.Greater(t, calls, 12)
-
-	kinds := map[string]fault{
+	faults := map[string]fault{
 		"is not reached": faultUnreached, "is not answered": faultUnanswered, "refuses": faultRefusal,
 		"meets a dying controller": faultCrash, "is the controller's last": faultCrashAfter,
 	}
-	for kind, f := range kinds {
-		for at := range calls {
-			t.Run(fmt.Sprintf("call %d %s", at, kind), func(t *testing.T) {
-				m := migration()
-				w := newWorld(t, m, sourcePod())
-				w.fault = func(_ string, n int) fault {
-					if n == at {
-						return f
+	for strategy, pod := range kinds {
+		w := newWorld(t, migrationOf(pod()), pod())
+		w.reconcile(migrationOf(pod()))
+		calls := len(w.calls)
+		require.Greater(t, calls, 12)
+		for kind, f := range faults {
+			for at := range calls {
+				t.Run(fmt.Sprintf("%s/call %d %s", strategy, at, kind), func(t *testing.T) {
+					m := migrationOf(pod())
+					w := newWorld(t, m, pod())
+					w.fault = func(_ string, n int) fault {
+						if n == at {
+							return f
+						}
+						return faultNone
 					}
-					return faultNone
-				}
-				w.requireOneActive(w.reconcile(m))
-			})
+					w.requireOneActive(w.reconcile(m))
+				})
+			}
 		}
 	}
 }
@@ -81,19 +81,21 @@ func TestEveryFault(t *testing.T) {
 // TestDeadControllerTwice kills the controller at two calls of a migration, whichever they are.
 func TestDeadControllerTwice(t *testing.T) {
 	const calls = 24
-	for first := range calls {
-		for second := first + 1; second < calls; second++ {
-			m := migration()
-			w := newWorld(t, m, sourcePod())
-			w.fault = func(_ string, n int) fault {
-				if n == first || n == second {
-					return faultCrashAfter
+	for strategy, pod := range kinds {
+		for first := range calls {
+			for second := first + 1; second < calls; second++ {
+				m := migrationOf(pod())
+				w := newWorld(t, m, pod())
+				w.fault = func(_ string, n int) fault {
+					if n == first || n == second {
+						return faultCrashAfter
+					}
+					return faultNone
 				}
-				return faultNone
+				have := w.reconcile(m)
+				require.Equal(t, v1alpha1.PhaseSucceeded, have.Status.Phase, "%s, %d, %d: %s", strategy, first, second, have.Status.Message)
+				w.requireOneActive(have)
 			}
-			have := w.reconcile(m)
-			require.Equal(t, v1alpha1.PhaseSucceeded, have.Status.Phase, "%d, %d: %s", first, second, have.Status.Message)
-			w.requireOneActive(have)
 		}
 	}
 }
@@ -171,8 +173,11 @@ func TestRefusals(t *testing.T) {
 			p.Status.ContainerStatuses[0].State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{}}
 		}},
 		{"OwnerNotSupported", func(_ *v1alpha1.Migration, p *corev1.Pod, _ *control.Status) {
-			p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "s", UID: "s", Controller: ptr.To(true)}}
+			p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "DaemonSet", Name: "s", UID: "s", Controller: ptr.To(true)}}
 			delete(p.Labels, "pod-template-hash")
+		}},
+		{"StrategyDoesNotFit", func(m *v1alpha1.Migration, _ *corev1.Pod, _ *control.Status) {
+			m.Spec.Strategy = v1alpha1.StrategyIdentitySwap
 		}},
 		{"OwnerNotSupported", func(_ *v1alpha1.Migration, p *corev1.Pod, _ *control.Status) { delete(p.Labels, "pod-template-hash") }},
 		{"VolumeNotSupported", func(_ *v1alpha1.Migration, p *corev1.Pod, _ *control.Status) {
@@ -295,11 +300,16 @@ func (w *world) requireOneActive(m *v1alpha1.Migration) {
 		require.True(w.t, w.active(target), "nobody is active")
 		err := w.api.Get(w.t.Context(), client.ObjectKey{Namespace: m.Namespace, Name: m.Status.Source.Pod}, &corev1.Pod{})
 		require.True(w.t, apierrors.IsNotFound(err), "the source is still there")
+		if m.Status.Origin != nil {
+			require.Equal(w.t, m.Status.Origin.Pod, m.Status.Target.Pod, "the state is not in the pod of the set")
+			require.Nil(w.t, m.Status.StandIn)
+		}
 	case v1alpha1.PhaseRolledBack:
 		require.Equal(w.t, control.ModeOpen, source.Mode, "the source does not go on")
 		pods := &corev1.PodList{}
 		require.NoError(w.t, w.api.List(w.t.Context(), pods))
 		require.Len(w.t, pods.Items, 1, "the target was left behind")
+		require.Empty(w.t, pods.Items[0].Finalizers, "the source is still guarded")
 		require.Empty(w.t, w.tickets, "a ticket was left behind")
 	default:
 		require.Failf(w.t, "unexpected outcome", "%s: %s", m.Status.Phase, m.Status.Message)

@@ -1,56 +1,83 @@
 package migrate
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
+
+	"ms2m.dev/ms2m-descheduler/pkg/api/v1alpha1"
 )
 
-// TestNextIsTotal walks next with arbitrary outcomes from any point: it ends, does steps top to bottom, undoes them
-// bottom up, and never undoes after the commit nor does anything after the decision to roll back.
+// TestNextIsTotal walks next with an arbitrary failure from any point: it ends, does steps top to bottom, undoes those of
+// the leg bottom up, and never undoes after the leg's commit nor does anything after the decision to roll back.
 func TestNextIsTotal(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		r := &run{m: migration(), clock: newClock()}
-		failAt := rapid.IntRange(0, len(shadow)).Draw(t, "failAt")
-		lastDone, lastUndone := -1, len(shadow)
-		for moves := 0; ; moves++ {
-			require.Less(t, moves, 3*len(shadow), "next does not come to an end")
-			m, i := next(shadow, r.m.Status.Conditions)
-			switch m {
-			case moveDo:
-				require.False(t, rollingBack(r.m.Status.Conditions))
-				require.Equal(t, lastDone+1, i)
-				r.enter(shadow[i])
-				if i == failAt && !committed(r.m.Status.Conditions) {
-					r.set(conditionRollingBack, metav1.ConditionTrue, "Test", "")
-					continue
-				}
-				r.finish(shadow[i])
-				lastDone = i
-			case moveUndo:
-				require.False(t, committed(r.m.Status.Conditions))
-				require.Less(t, i, lastUndone)
-				r.undone(shadow[i])
-				lastUndone = i
-			case moveRollBack:
-				require.LessOrEqual(t, failAt, indexOf(conditionCommit))
-				require.Equal(t, 0, lastUndone, "every step that was begun is undone")
-				return
-			case moveSucceed:
-				require.Equal(t, len(shadow)-1, lastDone)
-				return
-			}
-		}
-	})
+	for name, legs := range strategies {
+		t.Run(string(name), func(t *testing.T) {
+			rapid.Check(t, func(t *rapid.T) { walk(t, legs) })
+		})
+	}
 }
 
-func indexOf(condition string) int {
-	for i, s := range shadow {
-		if s.condition == condition {
-			return i
+func walk(t *rapid.T, legs []leg) {
+	all := slices.Concat(legs...)
+	r := &run{m: migration(), clock: newClock()}
+	failAt := rapid.IntRange(0, len(all)).Draw(t, "failAt")
+	index := func(s step) int {
+		return slices.IndexFunc(all, func(o step) bool { return o.condition == s.condition })
+	}
+	lastDone, lastUndone := -1, len(all)
+	for moves := 0; ; moves++ {
+		require.Less(t, moves, 3*len(all), "next does not come to an end")
+		switch m, l, s := next(legs, r.m.Status.Conditions); m {
+		case moveDo:
+			require.False(t, rollingBack(r.m.Status.Conditions))
+			require.Equal(t, lastDone+1, index(s))
+			r.enter(s)
+			if index(s) == failAt && !l.committed(r.m.Status.Conditions) {
+				r.set(conditionRollingBack, metav1.ConditionTrue, "Test", "")
+				continue
+			}
+			r.finish(s)
+			lastDone = index(s)
+		case moveUndo:
+			require.False(t, l.committed(r.m.Status.Conditions))
+			require.Less(t, index(s), lastUndone)
+			r.undone(s)
+			lastUndone = index(s)
+		case moveRollBack:
+			require.LessOrEqual(t, failAt, slices.IndexFunc(all, func(o step) bool { return o.condition == l[commitOf(l)].condition }))
+			require.Equal(t, index(l[0]), lastUndone, "every step of the leg that was begun is undone, and none before it")
+			return
+		case moveSucceed:
+			require.Equal(t, len(all)-1, lastDone)
+			return
 		}
 	}
-	panic("no step has condition " + condition)
+}
+
+func commitOf(l leg) int {
+	return slices.IndexFunc(l, func(s step) bool { return s.commits })
+}
+
+// TestStrategiesAreWellFormed: every leg has one commit, every condition belongs to one step, and what is done after a
+// commit needs no undo.
+func TestStrategiesAreWellFormed(t *testing.T) {
+	for name, legs := range strategies {
+		seen := map[string]bool{conditionAccepted: true, conditionRollingBack: true}
+		for _, l := range legs {
+			at := commitOf(l)
+			require.GreaterOrEqual(t, at, 0, name)
+			for i, s := range l {
+				require.False(t, seen[s.condition], "%s: condition %s is used twice", name, s.condition)
+				seen[s.condition] = true
+				require.Equal(t, i == at, s.commits, "%s: %s", name, s.name)
+				require.True(t, i < at || s.undo == nil, "%s: %s cannot be undone after the commit", name, s.name)
+				require.NotEmpty(t, s.phase)
+			}
+		}
+	}
+	require.Contains(t, strategies, v1alpha1.StrategyShadow)
 }

@@ -116,9 +116,14 @@ func placeOn(spec *corev1.PodSpec, target, source string) {
 }
 
 // replicaSetOf returns the controller of a pod when it is a ReplicaSet.
-func replicaSetOf(pod *corev1.Pod) *metav1.OwnerReference {
+func replicaSetOf(pod *corev1.Pod) *metav1.OwnerReference { return ownerOf(pod, "ReplicaSet") }
+
+// statefulSetOf returns the controller of a pod when it is a StatefulSet.
+func statefulSetOf(pod *corev1.Pod) *metav1.OwnerReference { return ownerOf(pod, "StatefulSet") }
+
+func ownerOf(pod *corev1.Pod, kind string) *metav1.OwnerReference {
 	owner := metav1.GetControllerOf(pod)
-	if owner == nil || owner.Kind != "ReplicaSet" {
+	if owner == nil || owner.Kind != kind || !strings.HasPrefix(owner.APIVersion, appsv1.GroupName+"/") {
 		return nil
 	}
 	return owner
@@ -127,6 +132,12 @@ func replicaSetOf(pod *corev1.Pod) *metav1.OwnerReference {
 // ended tells whether the pod's containers have ended for good, as those of a pod that its node has evicted.
 func ended(pod *corev1.Pod) bool {
 	return pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
+}
+
+// confirmed tells whether the kubelet has confirmed that nothing runs any more of a deleted pod, which only a finalizer
+// keeps.
+func confirmed(pod *corev1.Pod) bool {
+	return pod.DeletionTimestamp != nil && pod.DeletionGracePeriodSeconds != nil && *pod.DeletionGracePeriodSeconds == 0
 }
 
 func podCondition(pod *corev1.Pod, t corev1.PodConditionType) bool {

@@ -29,12 +29,20 @@ type run struct {
 
 func (r *run) uid() string { return string(r.m.UID) }
 
-// command heads a command to a gate, with the epoch that the status has.
-func (r *run) command() control.Command {
-	return control.Command{Migration: r.uid(), Epoch: r.m.Status.Epoch}
+// move names the present leg to gates and agents, for which each leg is a migration of its own.
+func (r *run) move() string {
+	if r.m.Status.Leg == 0 {
+		return r.uid()
+	}
+	return fmt.Sprintf("%s-%d", r.uid(), r.m.Status.Leg)
 }
 
-func (r *run) log() string { return v1alpha1.LogQueue(r.uid()) }
+// command heads a command to a gate, with the epoch that the status has.
+func (r *run) command() control.Command {
+	return control.Command{Migration: r.move(), Epoch: r.m.Status.Epoch}
+}
+
+func (r *run) log() string { return v1alpha1.LogQueue(r.move()) }
 
 func (r *run) source(ctx context.Context) (Node, Gate, error) {
 	return r.instance(ctx, r.m.Status.Source)

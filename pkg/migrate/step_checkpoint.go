@@ -45,7 +45,7 @@ func checkpoint(ctx context.Context, r *run) (time.Duration, error) {
 	var bytes int64
 	for _, c := range r.m.Status.Containers {
 		done, err := node.Checkpoint(ctx, client.CheckpointRequest{
-			Migration: r.uid(), Namespace: r.m.Namespace, Pod: r.m.Status.Source.Pod, PodUID: string(r.m.Status.Source.UID), Container: c,
+			Migration: r.move(), Namespace: r.m.Namespace, Pod: r.m.Status.Source.Pod, PodUID: string(r.m.Status.Source.UID), Container: c,
 		})
 		if err != nil {
 			return 0, fail("CheckpointFailed", "checkpointing container %s: %w", c, err)
@@ -75,7 +75,7 @@ func resumeSource(ctx context.Context, r *run) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	gone := pod == nil || ended(pod)
+	gone := pod == nil || ended(pod) || confirmed(pod)
 	node, gate, err := r.source(ctx)
 	if err != nil {
 		if gone {
@@ -88,7 +88,7 @@ func resumeSource(ctx context.Context, r *run) (time.Duration, error) {
 			return 0, fmt.Errorf("resuming the source: %w", err)
 		}
 	}
-	if err := node.DeleteCheckpoints(ctx, r.uid()); err != nil && !gone {
+	if err := node.DeleteCheckpoints(ctx, r.move()); err != nil && !gone {
 		return 0, fmt.Errorf("deleting archives: %w", err)
 	}
 	return 0, nil

@@ -3,6 +3,8 @@ package migrate
 import (
 	"context"
 	"time"
+
+	"k8s.io/utils/ptr"
 )
 
 // epochDecided is the epoch of every command after the decision, whichever way it went.
@@ -13,4 +15,16 @@ const epochDecided = 2
 func commit(_ context.Context, r *run) (time.Duration, error) {
 	r.m.Status.Epoch = epochDecided
 	return 0, nil
+}
+
+// commitToStandIn also says, in the same write, that the pod which the set will make starts closed.
+func commitToStandIn(ctx context.Context, r *run) (time.Duration, error) {
+	r.m.Status.StandIn = ptr.To(r.m.Status.Target)
+	return commit(ctx, r)
+}
+
+// commitToSuccessor also says, in the same write, that a pod of the set is an ordinary one again.
+func commitToSuccessor(ctx context.Context, r *run) (time.Duration, error) {
+	r.m.Status.StandIn = nil
+	return commit(ctx, r)
 }

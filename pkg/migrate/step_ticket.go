@@ -16,7 +16,7 @@ func issueTickets(ctx context.Context, r *run) (time.Duration, error) {
 		return 0, err
 	}
 	for _, c := range r.m.Status.Containers {
-		if _, err := node.PutTicket(ctx, r.uid(), string(r.m.Status.Target.UID), c); err != nil {
+		if _, err := node.PutTicket(ctx, r.move(), string(r.m.Status.Target.UID), c); err != nil {
 			return 0, agentFailure("issuing ticket for container "+c, err)
 		}
 	}

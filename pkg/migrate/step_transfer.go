@@ -20,7 +20,7 @@ func transfer(ctx context.Context, r *run) (time.Duration, error) {
 	}
 	for _, c := range r.m.Status.Containers {
 		delivery, err := from.Deliver(ctx, client.DeliveryRequest{
-			Migration: r.uid(), Container: c, Address: to.Address(),
+			Migration: r.move(), Container: c, Address: to.Address(),
 			SourceUID: string(r.m.Status.Source.UID), TargetUID: string(r.m.Status.Target.UID),
 		})
 		if err != nil {

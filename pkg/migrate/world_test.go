@@ -46,6 +46,10 @@ type world struct {
 	looks int
 	// checkpointed: an archive lies on the source's node.
 	checkpointed bool
+	// set makes its pod again when that is gone; nil without a StatefulSet.
+	set *appsv1.StatefulSet
+	// made counts the pods that the set has made.
+	made int
 	// fault is asked at every call of an agent or a gate.
 	fault func(call string, n int) fault
 }
@@ -68,6 +72,7 @@ type crash struct{}
 // gate behaves as package control says a gate does, for an app that drains at once and replays all that is logged.
 type gate struct {
 	control.Status
+	of      string // the migration whose commands it obeys
 	token   string
 	expires time.Time
 }
@@ -115,10 +120,34 @@ func sourcePod() *corev1.Pod {
 	}
 }
 
+// setPod is the pod with ordinal 1 of a StatefulSet.
+func setPod() *corev1.Pod {
+	pod := sourcePod()
+	pod.Name = "ledger-1"
+	pod.Spec.Hostname = "ledger-1"
+	pod.Labels = map[string]string{"app": "ledger", v1alpha1.LabelMigratable: "true", appsv1.ControllerRevisionHashLabelKey: "r1"}
+	pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "ledger", UID: "set-uid", Controller: ptr.To(true)}}
+	return pod
+}
+
+// kinds of pods, by the strategy that they need.
+var kinds = map[v1alpha1.Strategy]func() *corev1.Pod{
+	v1alpha1.StrategyShadow:       sourcePod,
+	v1alpha1.StrategyIdentitySwap: setPod,
+}
+
+// migrationOf a pod.
+func migrationOf(pod *corev1.Pod) *v1alpha1.Migration {
+	m := migration()
+	m.Spec.Pod.Name = pod.Name
+	return m
+}
+
 func newWorld(t *testing.T, m *v1alpha1.Migration, pods ...*corev1.Pod) *world {
 	scheme := runtime.NewScheme()
-	require.NoError(t, corev1.AddToScheme(scheme)) // and no more: the fake client walks the scheme at every update
+	require.NoError(t, corev1.AddToScheme(scheme)) // and little more: the fake client walks the scheme at every update
 	require.NoError(t, v1alpha1.AddToScheme(scheme))
+	scheme.AddKnownTypes(appsv1.SchemeGroupVersion, &appsv1.StatefulSet{})
 	w := &world{
 		t: t, clock: newClock(), events: events.NewFakeRecorder(1000),
 		gates: map[string]*gate{}, tickets: map[string]*fcc.Ticket{},
@@ -127,11 +156,44 @@ func newWorld(t *testing.T, m *v1alpha1.Migration, pods ...*corev1.Pod) *world {
 	objects := []client.Object{m, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node1"}}, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node2"}}}
 	for _, p := range pods {
 		objects = append(objects, p)
+		if owner := statefulSetOf(p); owner != nil {
+			w.set = &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: owner.Name, UID: owner.UID}}
+			w.set.Spec.Replicas = ptr.To[int32](3)
+			objects = append(objects, w.set)
+		}
 		w.gates[string(p.UID)] = &gate{Status: control.Status{Mode: control.ModeOpen, Lambda: 50, Mu: 200, Consumers: 1}}
 	}
 	w.api = fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).WithStatusSubresource(&v1alpha1.Migration{}).
-		WithInterceptorFuncs(interceptor.Funcs{Create: w.create, Get: w.get, Patch: w.patch}).Build()
+		WithInterceptorFuncs(interceptor.Funcs{Create: w.create, Get: w.get, Patch: w.patch, Delete: w.delete}).Build()
 	return w
+}
+
+// delete ends a pod's processes at once.
+func (w *world) delete(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
+	if g := w.gates[string(o.GetUID())]; g != nil {
+		g.Mode = control.ModeFenced
+	}
+	return c.Delete(ctx, o, opts...)
+}
+
+// makeAgain is the StatefulSet controller, with the webhook, the scheduler and the kubelet.
+func (w *world) makeAgain(ctx context.Context, c client.WithWatch, name string) error {
+	w.made++
+	pod := setPod()
+	pod.UID = types.UID(fmt.Sprintf("made-%d", w.made))
+	pod.Status.Phase = corev1.PodPending
+	require.Equal(w.t, pod.Name, name)
+	if err := Steer(ctx, w.api, pod.Namespace, pod); err != nil {
+		return err
+	}
+	mode := control.ModeOpen
+	pod.Spec.NodeName = "node1"
+	if pod.Annotations[v1alpha1.AnnotationRestore] != "" {
+		mode = control.ModeClosed
+		pod.Spec.NodeName = pod.Spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution.NodeSelectorTerms[0].MatchFields[0].Values[0]
+	}
+	w.gates[string(pod.UID)] = &gate{Status: control.Status{Mode: mode, SessionConsumers: -1}}
+	return c.Create(ctx, pod)
 }
 
 // create is the API server, the scheduler and the kubelet of a target pod.
@@ -149,12 +211,19 @@ func (w *world) create(ctx context.Context, c client.WithWatch, o client.Object,
 
 // get shows pods as the agents and the ReplicaSet controller would have left them.
 func (w *world) get(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
-	if err := c.Get(ctx, key, o, opts...); err != nil {
+	pod, ok := o.(*corev1.Pod)
+	err := c.Get(ctx, key, o, opts...)
+	if ok && apierrors.IsNotFound(err) && w.set != nil && key.Name == setPod().Name {
+		if err := w.makeAgain(ctx, c, key.Name); err != nil {
+			return err
+		}
+		err = c.Get(ctx, key, o, opts...)
+	}
+	if err != nil || !ok {
 		return err
 	}
-	pod, ok := o.(*corev1.Pod)
-	if !ok {
-		return nil
+	if pod.DeletionTimestamp != nil {
+		pod.DeletionGracePeriodSeconds = ptr.To[int64](0) // the kubelet has confirmed
 	}
 	active := corev1.ConditionFalse
 	if g := w.gates[string(pod.UID)]; g != nil && w.active(g) {
@@ -358,13 +427,16 @@ type gateClient struct {
 	node, uid string
 }
 
-func (c *gateClient) do(verb string, epoch int64, effect func(g *gate) error) error {
+func (c *gateClient) do(verb string, command control.Command, effect func(g *gate) error) error {
 	return c.w.call(fmt.Sprintf("%s gate %s", c.node, verb), func() error {
 		g := c.w.gates[c.uid]
-		if epoch > 0 && epoch < g.Epoch {
+		if command.Migration != "" && command.Migration != g.of {
+			g.of, g.Epoch = command.Migration, 0
+		}
+		if command.Epoch > 0 && command.Epoch < g.Epoch {
 			return &control.Error{Reason: control.ReasonSuperseded}
 		}
-		g.Epoch = max(g.Epoch, epoch)
+		g.Epoch = max(g.Epoch, command.Epoch)
 		if g.Mode == control.ModeHeld && c.w.clock.Now().After(g.expires) {
 			g.Mode, g.token = control.ModeOpen, ""
 		}
@@ -377,7 +449,7 @@ func wrongMode(g *gate) error {
 }
 
 func (c *gateClient) Status(context.Context) (s control.Status, err error) {
-	err = c.do("status", 0, func(g *gate) error {
+	err = c.do("status", control.Command{}, func(g *gate) error {
 		s = g.Status
 		return nil
 	})
@@ -385,7 +457,7 @@ func (c *gateClient) Status(context.Context) (s control.Status, err error) {
 }
 
 func (c *gateClient) Hold(_ context.Context, r control.HoldRequest) (cut control.Cut, err error) {
-	err = c.do("hold", r.Epoch, func(g *gate) error {
+	err = c.do("hold", r.Command, func(g *gate) error {
 		switch g.Mode {
 		case control.ModeOpen:
 			g.Mode, g.token = control.ModeHeld, fmt.Sprint("token at ", c.w.clock.Now())
@@ -401,7 +473,7 @@ func (c *gateClient) Hold(_ context.Context, r control.HoldRequest) (cut control
 }
 
 func (c *gateClient) Release(_ context.Context, r control.ReleaseRequest) error {
-	return c.do("release", r.Epoch, func(g *gate) error {
+	return c.do("release", r.Command, func(g *gate) error {
 		if r.Token != g.token {
 			return &control.Error{Reason: control.ReasonTokenExpired}
 		}
@@ -413,7 +485,7 @@ func (c *gateClient) Release(_ context.Context, r control.ReleaseRequest) error 
 }
 
 func (c *gateClient) HandOver(_ context.Context, r control.Command) error {
-	return c.do("hand over", r.Epoch, func(g *gate) error {
+	return c.do("hand over", r, func(g *gate) error {
 		if g.Mode != control.ModeLogging && g.Mode != control.ModeHandedOver {
 			return wrongMode(g)
 		}
@@ -430,7 +502,7 @@ func (c *gateClient) HandOver(_ context.Context, r control.Command) error {
 }
 
 func (c *gateClient) Resume(_ context.Context, r control.Command) error {
-	return c.do("resume", r.Epoch, func(g *gate) error {
+	return c.do("resume", r, func(g *gate) error {
 		if g.Mode == control.ModeFenced {
 			return wrongMode(g)
 		}
@@ -440,14 +512,14 @@ func (c *gateClient) Resume(_ context.Context, r control.Command) error {
 }
 
 func (c *gateClient) Fence(_ context.Context, r control.Command) error {
-	return c.do("fence", r.Epoch, func(g *gate) error {
+	return c.do("fence", r, func(g *gate) error {
 		g.Mode = control.ModeFenced
 		return nil
 	})
 }
 
 func (c *gateClient) Replay(_ context.Context, r control.ReplayRequest) error {
-	return c.do("replay", r.Epoch, func(g *gate) error {
+	return c.do("replay", r.Command, func(g *gate) error {
 		if g.Mode == control.ModeClosed {
 			g.Mode, g.Consumers, g.Mu, g.Replayed = control.ModeReplaying, 1, 200, 40
 		}
@@ -456,7 +528,7 @@ func (c *gateClient) Replay(_ context.Context, r control.ReplayRequest) error {
 }
 
 func (c *gateClient) Commit(_ context.Context, r control.Command) error {
-	return c.do("commit", r.Epoch, func(g *gate) error {
+	return c.do("commit", r, func(g *gate) error {
 		if g.Mode != control.ModeReplayed && g.Mode != control.ModeOpen {
 			return &control.Error{Reason: control.ReasonNotReplayed, Message: string(g.Mode)}
 		}

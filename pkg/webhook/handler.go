@@ -18,17 +18,22 @@ import (
 // PathPods is where the webhook for pods is served.
 const PathPods = "/mutate-pods"
 
+// Steer may change a pod before it is prepared: one that takes over from another starts closed.
+type Steer func(ctx context.Context, namespace string, pod *corev1.Pod) error
+
 // Register serves the webhook for pods on the manager's webhook server. Gates run the image gateImage.
-func Register(mgr ctrl.Manager, gateImage string) {
+func Register(mgr ctrl.Manager, gateImage string, steer Steer) {
 	mgr.GetWebhookServer().Register(PathPods, &webhook.Admission{Handler: &pods{
 		decoder:   admission.NewDecoder(mgr.GetScheme()),
 		gateImage: gateImage,
+		steer:     steer,
 	}})
 }
 
 type pods struct {
 	decoder   admission.Decoder
 	gateImage string
+	steer     Steer
 }
 
 // Handle implements admission.Handler.
@@ -44,6 +49,10 @@ func (h *pods) Handle(ctx context.Context, req admission.Request) admission.Resp
 		all := strings.Join(reasons, "; ")
 		slog.WarnContext(ctx, "Pod refused", "namespace", req.Namespace, "pod", pod.Name, "generateName", pod.GenerateName, "reasons", all)
 		return admission.Denied("the pod is labelled " + v1alpha1.LabelMigratable + "=true but can never be migrated: " + all)
+	}
+	if err := h.steer(ctx, req.Namespace, pod); err != nil {
+		// Open beside an instance that is active would be worse than late.
+		return admission.Errored(http.StatusInternalServerError, err)
 	}
 	prepare(pod, h.gateImage)
 	raw, err := json.Marshal(pod)

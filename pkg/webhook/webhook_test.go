@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"testing"
@@ -25,7 +26,8 @@ func admit(t *testing.T, pod *corev1.Pod) (*corev1.Pod, admission.Response) {
 	t.Helper()
 	raw, err := json.Marshal(pod)
 	require.NoError(t, err)
-	h := &pods{decoder: admission.NewDecoder(clientgoscheme.Scheme), gateImage: image}
+	steer := func(context.Context, string, *corev1.Pod) error { return nil }
+	h := &pods{decoder: admission.NewDecoder(clientgoscheme.Scheme), gateImage: image, steer: steer}
 	resp := h.Handle(t.Context(), admission.Request{AdmissionRequest: admissionv1.AdmissionRequest{Object: runtime.RawExtension{Raw: raw}}})
 	if !resp.Allowed {
 		return nil, resp

@@ -72,7 +72,7 @@ type PodReference struct {
 
 // Strategy names an ordered list of steps.
 //
-// +kubebuilder:validation:Enum=Auto;Shadow
+// +kubebuilder:validation:Enum=Auto;Shadow;IdentitySwap
 type Strategy string
 
 // Strategies.
@@ -81,6 +81,9 @@ const (
 	StrategyAuto Strategy = "Auto"
 	// StrategyShadow restores beside the source; for bare pods and those of Deployments.
 	StrategyShadow Strategy = "Shadow"
+	// StrategyIdentitySwap is for pods of StatefulSets: the state moves to a stand-in on the target node, the set makes
+	// its pod again beside it, and the state moves into that, which has the name it had.
+	StrategyIdentitySwap Strategy = "IdentitySwap"
 )
 
 // Cutoff is the threshold-based cutoff of MS2M (Dinh-Tuan and Jiang 2025, section on the cutoff mechanism).
@@ -114,7 +117,7 @@ const (
 	PhaseSucceeded     Phase = "Succeeded"
 	// PhaseRolledBack: something failed before the commit, everything was undone, the source goes on.
 	PhaseRolledBack Phase = "RolledBack"
-	// PhaseFailed: refused before anything was touched.
+	// PhaseFailed: refused before anything was touched; or somebody deleted the stand-in that held the state.
 	PhaseFailed Phase = "Failed"
 )
 
@@ -141,12 +144,23 @@ type MigrationStatus struct {
 	// back. A gate refuses commands of an epoch lower than the last it obeyed.
 	// +optional
 	Epoch int64 `json:"epoch,omitempty"`
-	// Source is the pod that is moved.
+	// Source is the pod that is moved: the one that the migration names, and on the second leg its stand-in.
 	// +optional
 	Source Instance `json:"source,omitempty"`
-	// Target is the pod that takes over.
+	// Target is the pod that takes over from the source.
 	// +optional
 	Target Instance `json:"target,omitempty"`
+	// Origin is the pod of a StatefulSet as it was before the migration.
+	// +optional
+	Origin *Origin `json:"origin,omitempty"`
+	// StandIn is the active instance while its set's pod is missing or not yet the one that has the state. While it is
+	// set, a pod that the set makes under that name starts closed, on the stand-in's node.
+	// +optional
+	StandIn *Instance `json:"standIn,omitempty"`
+	// Leg counts the moves of the state: 0 is the one to the target or the stand-in, each further one a try to move it
+	// from the stand-in into the pod that the set has made again.
+	// +optional
+	Leg int32 `json:"leg,omitempty"`
 	// Containers that are checkpointed and restored.
 	// +optional
 	Containers []string `json:"containers,omitempty"`
@@ -193,6 +207,16 @@ type Instance struct {
 	// DeletionCost that the pod's ReplicaSet is told in an annotation, by the user.
 	// +optional
 	DeletionCost *string `json:"deletionCost,omitempty"`
+}
+
+// Origin is a pod of a StatefulSet, with what tells whether the set still wants the same pod.
+type Origin struct {
+	Instance `json:",inline"`
+	// Set and its UID.
+	Set    string    `json:"set"`
+	SetUID types.UID `json:"setUID"`
+	// Revision of the set's template that the pod was made from.
+	Revision string `json:"revision"`
 }
 
 // CutStatus is a cut token as the source's gate gave it.
