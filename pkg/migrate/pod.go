@@ -24,8 +24,8 @@ var sourceAnnotations = []string{
 // apiAccessVolume is the prefix of the volume that the API server's admission adds to every pod, and would add again.
 const apiAccessVolume = "kube-api-access-"
 
-// nodeNameField is the only field that node affinity can match.
-const nodeNameField = "metadata.name"
+// nameField is the only field that node affinity can match, and where an app's variables find the pod's name.
+const nameField = "metadata.name"
 
 // targetPod is the source's own spec, to be scheduled to the chosen node, without what binds it to its owner: with the
 // hash of its template the ReplicaSet would adopt it now, count one too many and delete the unready of the two.
@@ -51,11 +51,25 @@ func targetPod(m *v1alpha1.Migration, src *corev1.Pod) *corev1.Pod {
 	pod.Annotations[annotationBaseName] = baseName(src)
 	pod.Annotations[v1alpha1.AnnotationRestore] = strings.Join(m.Status.Containers, ",")
 
+	if m.Status.Origin != nil {
+		assumeName(&pod.Spec, src.Name)
+	}
 	pod.Spec.NodeName = ""
 	pod.Spec.EphemeralContainers = nil
 	dropAPIAccess(&pod.Spec)
 	placeOn(&pod.Spec, m.Spec.TargetNode, src.Spec.NodeName)
 	return pod
+}
+
+// assumeName gives the app of a stand-in the name of the pod that it stands in for, should it have to start anew.
+func assumeName(spec *corev1.PodSpec, name string) {
+	for _, c := range spec.Containers {
+		for i, e := range c.Env {
+			if e.ValueFrom != nil && e.ValueFrom.FieldRef != nil && e.ValueFrom.FieldRef.FieldPath == nameField {
+				c.Env[i] = corev1.EnvVar{Name: e.Name, Value: name}
+			}
+		}
+	}
 }
 
 // baseName is the name without the suffixes of earlier migrations.
@@ -90,7 +104,7 @@ func dropAPIAccess(spec *corev1.PodSpec) {
 // placeOn requires the target node, or any but the source's. The requirement is put into each of the pod's own terms,
 // since terms are alternatives, and replaces that of an earlier migration.
 func placeOn(spec *corev1.PodSpec, target, source string) {
-	want := corev1.NodeSelectorRequirement{Key: nodeNameField, Operator: corev1.NodeSelectorOpNotIn, Values: []string{source}}
+	want := corev1.NodeSelectorRequirement{Key: nameField, Operator: corev1.NodeSelectorOpNotIn, Values: []string{source}}
 	if target != "" {
 		want.Operator, want.Values = corev1.NodeSelectorOpIn, []string{target}
 	}
@@ -110,7 +124,7 @@ func placeOn(spec *corev1.PodSpec, target, source string) {
 	}
 	for i := range required.NodeSelectorTerms {
 		t := &required.NodeSelectorTerms[i]
-		t.MatchFields = slices.DeleteFunc(t.MatchFields, func(q corev1.NodeSelectorRequirement) bool { return q.Key == nodeNameField })
+		t.MatchFields = slices.DeleteFunc(t.MatchFields, func(q corev1.NodeSelectorRequirement) bool { return q.Key == nameField })
 		t.MatchFields = append(t.MatchFields, want)
 	}
 }

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -50,8 +51,9 @@ func validateMigration(doc *Document, p v1alpha1.MigrationPolicy) (problems Prob
 	if p.Kind != v1alpha1.MigrationPolicyKind {
 		refuse("kind", "is %q, must be %q", p.Kind, v1alpha1.MigrationPolicyKind)
 	}
-	if p.Strategy != v1alpha1.StrategyAuto && p.Strategy != v1alpha1.StrategyShadow {
-		refuse("strategy", "is %q, must be %s or %s", p.Strategy, v1alpha1.StrategyAuto, v1alpha1.StrategyShadow)
+	known := []v1alpha1.Strategy{v1alpha1.StrategyAuto, v1alpha1.StrategyShadow, v1alpha1.StrategyIdentitySwap}
+	if !slices.Contains(known, p.Strategy) {
+		refuse("strategy", "is %q, must be one of %v", p.Strategy, known)
 	}
 	for _, d := range []struct {
 		path  string

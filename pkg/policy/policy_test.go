@@ -63,7 +63,7 @@ func TestParseRefuses(t *testing.T) {
 		"negative":              {migration("maxPause: -1s\n"), "migration.yaml:3: maxPause: is -1s, must be positive"},
 		"too often":             {migration("interval: 10ms\n"), "migration.yaml:3: interval: is 10ms, must be at least 1s"},
 		"deadline too short":    {migration("cutoff: {maxReplay: 5m}\n"), "migration.yaml:3: cutoff.deadline: is 2m0s, must be longer"},
-		"unknown strategy":      {migration("strategy: Magic\n"), `migration.yaml:3: strategy: is "Magic", must be Auto or Shadow`},
+		"unknown strategy":      {migration("strategy: Magic\n"), `migration.yaml:3: strategy: is "Magic", must be one of [Auto Shadow IdentitySwap]`},
 		"wrong kind of value":   {migration("dryRun: maybe\n"), "migration.yaml:3: dryRun: is a string where a bool belongs"},
 		"other kind":            {map[string]string{"descheduler.yaml": "kind: x", "migration.yaml": "apiVersion: ms2m.dev/v1alpha1\nkind: Policy\n"}, `migration.yaml:2: kind: is "Policy"`},
 		"no version":            {map[string]string{"descheduler.yaml": "kind: x", "migration.yaml": "kind: MigrationPolicy\n"}, `apiVersion: is "", must be "ms2m.dev/v1alpha1"`},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -24,6 +25,8 @@ type Load struct {
 	Ledger deploy.Options
 	// Bare deploys a bare pod instead of a Deployment.
 	Bare bool
+	// Replicas deploys a StatefulSet of so many pods instead of a Deployment; see StartSet.
+	Replicas int32
 	// Rate of all producers together, messages per second.
 	Rate float64
 	// Producers, default 1.
@@ -35,7 +38,9 @@ type Load struct {
 // Ledger at work: deployed, fed and judged.
 type Ledger struct {
 	*System
-	load      Load
+	load Load
+	// pod is the name of the pod of a StatefulSet; empty for other ledgers, which have one instance.
+	pod       string
 	producers *producer.Group
 	judge     *judge.Judge
 	sampler   *sampler
@@ -46,36 +51,76 @@ type Ledger struct {
 
 // StartLedger deploys a ledger and starts to feed it. Stop ends it.
 func (s *System) StartLedger(ctx context.Context, load Load) (*Ledger, error) {
-	if load.Producers == 0 {
-		load.Producers = 1
+	all, err := s.StartSet(ctx, load)
+	if err != nil {
+		return nil, err
 	}
-	if load.Arrivals == "" {
-		load.Arrivals = producer.Constant
-	}
-	if load.Ledger.Namespace == "" {
-		load.Ledger.Namespace = deploy.Name
-	}
-	if load.Ledger.Queues.In == "" {
-		// Queues of its own, so that ledgers do not meet.
-		load.Ledger.Queues = wire.Queues{In: load.Ledger.Namespace + ".in", Out: load.Ledger.Namespace + ".out", Type: "classic"}
-	}
-	l := &Ledger{System: s, load: load, done: make(chan error, 4)}
+	return all[0], nil
+}
+
+// StartSet deploys ledgers and feeds each: one, or those of a StatefulSet. Stop of any of them removes them all.
+func (s *System) StartSet(ctx context.Context, load Load) ([]*Ledger, error) {
+	load = load.withDefaults()
 	s.Say("Deploying the ledger: %d MiB of memory, %s a message", load.Ledger.Mebibytes, load.Ledger.Service)
-	objects := deploy.Base(load.Ledger)
-	if load.Bare {
-		objects = append(objects, deploy.Pod(load.Ledger))
-	} else {
-		objects = append(objects, deploy.Deployment(load.Ledger))
-	}
-	for _, o := range objects {
+	for _, o := range load.objects() {
 		if err := client.IgnoreAlreadyExists(s.API.Create(ctx, o)); err != nil {
 			return nil, fmt.Errorf("deploying the ledger: %w", err)
 		}
 	}
-	if _, err := l.AwaitActive(ctx); err != nil {
-		return nil, err
+	all := []*Ledger{{System: s, load: load}}
+	if load.Replicas > 0 {
+		all = s.ordinals(load)
 	}
-	return l, l.feed(ctx)
+	for _, l := range all {
+		if _, err := l.AwaitActive(ctx); err != nil {
+			return nil, err
+		}
+		if err := l.feed(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func (l Load) withDefaults() Load {
+	if l.Producers == 0 {
+		l.Producers = 1
+	}
+	if l.Arrivals == "" {
+		l.Arrivals = producer.Constant
+	}
+	if l.Ledger.Namespace == "" {
+		l.Ledger.Namespace = deploy.Name
+	}
+	if l.Ledger.Queues.In == "" {
+		// Queues of its own, so that ledgers do not meet.
+		l.Ledger.Queues = wire.Queues{In: l.Ledger.Namespace + ".in", Out: l.Ledger.Namespace + ".out", Type: "classic"}
+	}
+	return l
+}
+
+func (l Load) objects() []client.Object {
+	objects := deploy.Base(l.Ledger)
+	switch {
+	case l.Replicas > 0:
+		set, service := deploy.StatefulSet(l.Ledger, l.Replicas)
+		return append(objects, service, set)
+	case l.Bare:
+		return append(objects, deploy.Pod(l.Ledger))
+	default:
+		return append(objects, deploy.Deployment(l.Ledger))
+	}
+}
+
+// ordinals are the ledgers of a StatefulSet.
+func (s *System) ordinals(load Load) []*Ledger {
+	var all []*Ledger
+	for i := range load.Replicas {
+		l := &Ledger{System: s, load: load, pod: fmt.Sprintf("%s-%d", deploy.Name, i)}
+		l.load.Ledger.Queues = deploy.OrdinalQueues(l.pod)
+		all = append(all, l)
+	}
+	return all
 }
 
 // feed starts the producers, the judge and the observers. They end with the ledger, not with the context of its start.
@@ -97,6 +142,7 @@ func (l *Ledger) feed(ctx context.Context) error {
 	})
 	l.sampler = &sampler{ledger: l}
 	l.guard = &guard{ledger: l}
+	l.done = make(chan error, 4)
 	ctx, l.stop = context.WithCancel(context.WithoutCancel(ctx))
 	for _, run := range []func(context.Context) error{l.judge.Run, l.producers.Run, l.sampler.run, l.guard.run} {
 		go func() { l.done <- run(ctx) }()
@@ -201,8 +247,16 @@ func (l *Ledger) active(ctx context.Context) (*corev1.Pod, string, error) {
 
 func (l *Ledger) pods(ctx context.Context) ([]corev1.Pod, error) {
 	pods := &corev1.PodList{}
-	err := l.API.List(ctx, pods, client.InNamespace(l.load.Ledger.Namespace), client.MatchingLabels{"app": deploy.Name})
+	err := l.API.List(ctx, pods, client.InNamespace(l.load.Ledger.Namespace), l.labels())
 	return pods.Items, err
+}
+
+// labels of the ledger's pods; those of a StatefulSet's pod are also its stand-in's.
+func (l *Ledger) labels() client.MatchingLabels {
+	if l.pod != "" {
+		return client.MatchingLabels{appsv1.StatefulSetPodNameLabel: l.pod}
+	}
+	return client.MatchingLabels{"app": deploy.Name}
 }
 
 func (l *Ledger) state(ctx context.Context, memory bool) (chain.State, error) {

@@ -98,7 +98,7 @@ type guard struct {
 
 func (g *guard) run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		w, err := g.ledger.API.Watch(ctx, &corev1.PodList{}, client.InNamespace(g.ledger.load.Ledger.Namespace), client.MatchingLabels{"app": deploy.Name})
+		w, err := g.ledger.API.Watch(ctx, &corev1.PodList{}, client.InNamespace(g.ledger.load.Ledger.Namespace), g.ledger.labels())
 		if err != nil {
 			continue
 		}

@@ -87,12 +87,14 @@ func pauseWindows(st v1alpha1.MigrationStatus) (checkpoint, handover report.Span
 	return checkpoint, handover
 }
 
+// stepEnd is the end of the last step of the name.
 func stepEnd(st v1alpha1.MigrationStatus, step string) time.Time {
-	i := slices.IndexFunc(st.Timeline, func(t v1alpha1.StepTime) bool { return t.Step == step && t.End != nil })
-	if i < 0 {
-		return st.CompletionTime.Time
+	for _, t := range slices.Backward(st.Timeline) {
+		if t.Step == step && t.End != nil {
+			return t.End.Time
+		}
 	}
-	return st.Timeline[i].End.Time
+	return st.CompletionTime.Time
 }
 
 // phases puts the steps together to the phases of MS2M.

@@ -114,6 +114,37 @@ func Pod(o Options) *corev1.Pod {
 	}
 }
 
+// OrdinalQueues are the queues of one pod of a StatefulSet; name is the pod's.
+func OrdinalQueues(name string) wire.Queues {
+	return wire.Queues{In: name + ".in", Out: name + ".out", Type: "classic"}
+}
+
+// StatefulSet returns the ledger as a StatefulSet, each of whose pods has queues of its own, and the headless service
+// that gives the pods their DNS names.
+func StatefulSet(o Options, replicas int32) (*appsv1.StatefulSet, *corev1.Service) {
+	o = o.withDefaults()
+	o.Queues = OrdinalQueues("$(" + envPodName + ")")
+	spec := podSpec(o)
+	spec.Containers[0].Env = append(spec.Containers[0].Env, corev1.EnvVar{Name: envPodName, ValueFrom: &corev1.EnvVarSource{
+		FieldRef: &corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.name"},
+	}})
+	headless := service(o)
+	headless.Name = Name + "-pods"
+	headless.Spec.ClusterIP = corev1.ClusterIPNone
+	return &appsv1.StatefulSet{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "apps/v1", Kind: "StatefulSet"},
+		ObjectMeta: objectMeta(o, Name),
+		Spec: appsv1.StatefulSetSpec{
+			Replicas:    &replicas,
+			ServiceName: headless.Name,
+			Selector:    &metav1.LabelSelector{MatchLabels: selector()},
+			Template:    corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: podLabels()}, Spec: spec},
+		},
+	}, headless
+}
+
+const envPodName = "POD_NAME"
+
 func selector() map[string]string { return map[string]string{"app": Name} }
 
 func podLabels() map[string]string {
