@@ -25,25 +25,29 @@ var rewrite = flag.Bool("rewrite", false, "write the transcripts in testdata ins
 // TestTranscripts compares the whole trace of calls and events with what is written in testdata. Rewrite with
 // `go test ./pkg/migrate -rewrite`, and commit only what you understand the cause of.
 func TestTranscripts(t *testing.T) {
+	none := func(string, int) fault { return faultNone }
 	for _, c := range []struct {
 		name  string
+		pod   func() *corev1.Pod
 		fault func(call string, n int) fault
 	}{
-		{"succeeds", func(string, int) fault { return faultNone }},
-		{"source does not drain", refuse("node1 gate hold")},
-		{"checkpoint fails", refuse("node1 checkpoint ledger")},
-		{"token expired", refuse("node1 gate release")},
-		{"log is broken at the hand-over", refuse("node1 gate hand over")},
-		{"fence does not reach the source", always("node1 gate fence", faultUnreached)},
-		{"controller dies after the hold", once("node1 gate hold", faultCrashAfter)},
-		{"controller dies after the activation", once("node2 gate commit", faultCrashAfter)},
+		{"succeeds", sourcePod, none},
+		{"source does not drain", sourcePod, refuse("node1 gate hold")},
+		{"checkpoint fails", sourcePod, refuse("node1 checkpoint ledger")},
+		{"token expired", sourcePod, refuse("node1 gate release")},
+		{"log is broken at the hand-over", sourcePod, refuse("node1 gate hand over")},
+		{"fence does not reach the source", sourcePod, always("node1 gate fence", faultUnreached)},
+		{"controller dies after the hold", sourcePod, once("node1 gate hold", faultCrashAfter)},
+		{"controller dies after the activation", sourcePod, once("node2 gate commit", faultCrashAfter)},
+		{"swap succeeds", setPod, none},
+		{"swap rolls back", setPod, refuse("node1 gate hand over")},
+		{"swap returns at the second try", setPod, once("node2 gate hand over", faultRefusal)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m := migration()
-			w := newWorld(t, m, sourcePod())
+			m := migrationOf(c.pod())
+			w := newWorld(t, m, c.pod())
 			w.fault = c.fault
-			have := w.reconcile(m)
-			golden(t, strings.ReplaceAll(c.name, " ", "-"), w.transcript(have))
+			golden(t, strings.ReplaceAll(c.name, " ", "-"), w.transcript(w.reconcile(m)))
 		})
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"ms2m.dev/ms2m-descheduler/pkg/api/v1alpha1"
-	"ms2m.dev/ms2m-descheduler/test/workloads/ledger/deploy"
 	"ms2m.dev/ms2m-descheduler/test/workloads/ledger/judge"
 )
 
