@@ -21,6 +21,8 @@ type link struct {
 	closing bool
 	// abort closes both sockets, unwritten frames are lost.
 	abort func()
+	// unread tells whether the app has still to read something that was written.
+	unread func() bool
 	// linger bounds what reading and writing of both may still take.
 	linger func()
 }
@@ -29,6 +31,7 @@ func newLink() *link {
 	return &link{
 		Session:  &session.Session{Channels: map[uint16]*session.Channel{}},
 		channels: map[uint16]*channel{}, app: newOutbox(), broker: newOutbox(), abort: func() {}, linger: func() {},
+		unread: func() bool { return false },
 	}
 }
 

@@ -4,11 +4,15 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
 	"ms2m.dev/ms2m-descheduler/pkg/gate/control"
 )
+
+// readPoll is how often a hold looks whether the app has read everything.
+const readPoll = time.Millisecond
 
 // Hold waits until the app stands between two messages.
 func (g *Gate) Hold(ctx context.Context, r control.HoldRequest) (control.Cut, error) {
@@ -83,23 +87,77 @@ func (g *Gate) migratable() error {
 	return nil
 }
 
-// drain holds deliveries back until the app has settled all it has, and the broker has taken that.
+// drain holds deliveries back until the app has settled all it has, the broker has taken that, and the app has read what
+// the broker answered.
 func (g *Gate) drain(ctx context.Context, limit time.Duration) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, refuse(control.ReasonNotDrained,
-		"the app did not settle its deliveries and publishes within %s", limit))
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	c := g.core
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.broken = ""
 	c.setMode(control.ModeHolding)
-	if err := c.drain(ctx, c.settled); err != nil {
+	err := c.drain(ctx, c.settled)
+	for err == nil && c.unread() {
+		if err = c.pauseFor(ctx, readPoll); err == nil {
+			err = c.drain(ctx, c.settled)
+		}
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return refuse(control.ReasonNotDrained, "the app did not come to rest within %s: %s", limit, c.outstanding())
+	}
+	if err != nil {
 		return err
 	}
 	// No delivery reaches the app from here on, even though the record is not yet written.
 	c.setMode(control.ModeHeld)
 	c.cut()
 	return nil
+}
+
+// outstanding says for people what keeps the app from standing between two messages.
+func (c *core) outstanding() string {
+	var publishes, halves, answers int
+	c.each(func(ch *channel) {
+		publishes += ch.Confirms.Open.Len()
+		answers += len(ch.pending)
+		if ch.fromApp.Open() {
+			halves++
+		}
+	})
+	switch {
+	case c.unacked > 0:
+		return fmt.Sprintf("%d deliveries not acknowledged", c.unacked)
+	case halves > 0:
+		return fmt.Sprintf("%d publishes half-sent", halves)
+	case publishes > 0:
+		return fmt.Sprintf("%d publishes not confirmed by the broker", publishes)
+	case answers > 0:
+		return fmt.Sprintf("%d answers due from the broker", answers)
+	}
+	return "it does not read what it is sent"
+}
+
+// unread tells whether the app has still to read something. It gives no sign when it has: one must look again.
+func (c *core) unread() bool {
+	for l := range c.links {
+		if l.unread() {
+			return true
+		}
+	}
+	return false
+}
+
+// pauseFor a time without the lock.
+func (c *core) pauseFor(ctx context.Context, d time.Duration) error {
+	c.mu.Unlock()
+	defer c.mu.Lock()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(d):
+		return nil
+	}
 }
 
 // drain waits until the app is settled and still is after a round trip on all channels.

@@ -55,6 +55,7 @@ func (g *Gate) serve(app net.Conn) {
 	defer func() { _ = broker.Close() }()
 	l := newLink()
 	l.abort = func() { abort(app); abort(broker) }
+	l.unread = func() bool { return unread(app) }
 	l.linger = func() {
 		deadline := time.Now().Add(lingerTimeout)
 		_ = app.SetDeadline(deadline)

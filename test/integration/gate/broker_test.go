@@ -3,7 +3,6 @@
 package gate
 
 import (
-	"context"
 	"testing"
 	"time"
 
@@ -46,9 +45,7 @@ var brokerFaults = map[string]brokerFault{
 
 // TestBrokerFaults: a broker of its own is struck while one scene stands in each phase.
 func TestBrokerFaults(t *testing.T) {
-	b, err := rabbitmq.Start(t.Context(), rabbitmq.Options{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, b.Stop(context.Background())) })
+	b := startBroker(t)
 	for name, f := range brokerFaults {
 		t.Run(name, func(t *testing.T) {
 			var scenes []*scene

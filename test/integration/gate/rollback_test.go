@@ -101,17 +101,6 @@ func TestRollbackWhileHandingOver(t *testing.T) {
 	s.exact()
 }
 
-func TestTokenExpires(t *testing.T) {
-	t.Parallel()
-	s := newScene(t, nil)
-	cut, err := s.source.Hold(context.Background(), control.HoldRequest{Command: s.command(), DrainMillis: 5000, ValidMillis: 100, Log: s.log})
-	require.NoError(t, err)
-	s.source.awaitMode(control.ModeOpen)
-	err = s.source.Release(context.Background(), control.ReleaseRequest{Command: s.command(), Token: cut.Token, Log: s.log})
-	requireReason(t, control.ReasonTokenExpired, err)
-	s.exact()
-}
-
 func TestHoldThatDoesNotDrain(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, func(a *app) { a.service = 300 * time.Millisecond; a.prefetch = 100 })
@@ -177,23 +166,6 @@ func TestBatchesAreMigrated(t *testing.T) {
 	require.Zero(t, got.Lost+got.Doubled+got.Redone)
 	require.LessOrEqual(t, got.Last, want.Last)
 	requireOutputs(t, s.p, s.moved, 0)
-}
-
-func TestAppThatSettlesNothing(t *testing.T) {
-	t.Parallel()
-	g := startGate(t, "open")
-	in := queue(t, "in")
-	ch := through(t, g)
-	messages, err := ch.Consume(in, "", false, false, false, false, nil)
-	require.NoError(t, err)
-	newProducer(t, in).send()
-	m := <-messages
-	hold := control.HoldRequest{Command: control.Command{Migration: in, Epoch: 1}, DrainMillis: 200, ValidMillis: 1000}
-	_, err = g.Hold(context.Background(), hold)
-	requireReason(t, control.ReasonNotDrained, err)
-	require.NoError(t, m.Ack(false))
-	_, err = g.Hold(context.Background(), hold)
-	require.NoError(t, err)
 }
 
 // through a gate, a channel of a client.

@@ -3,6 +3,7 @@
 package gate
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"testing"
@@ -19,6 +20,19 @@ type site struct{ uri, logURI string }
 
 func siteOf(b *rabbitmq.Broker) site {
 	return site{uri: b.URI(rabbitmq.Admin), logURI: b.URI(rabbitmq.Log)}
+}
+
+// startBroker that only this test uses, and may stop.
+func startBroker(t *testing.T) *rabbitmq.Broker {
+	t.Helper()
+	b, err := rabbitmq.Start(t.Context(), rabbitmq.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		require.NoError(t, b.Stop(ctx))
+	})
+	return b
 }
 
 func withHost(t *testing.T, uri, host string) string {

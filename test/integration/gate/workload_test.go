@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -230,7 +231,7 @@ func (a *app) process(ctx context.Context, ch *amqp091.Channel, m amqp091.Delive
 		return err
 	}
 	if ok, err := c.WaitContext(ctx); err != nil || !ok {
-		return fmt.Errorf("output not confirmed: %w", err)
+		return errors.Join(errors.New("output not confirmed"), err)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
