@@ -72,7 +72,7 @@ func (f fault) require(s *scene, struck int, rolledBack error) {
 	s.source.at.requireNoQueue(s.t, s.log)
 }
 
-// kept requires that nothing was lost, doubled or reordered. After a break, deliveries that the broker marks as such may
+// kept requires that nothing was lost, doubled or reordered, and that nobody else consumes. After a break, deliveries that the broker marks as such may
 // come again, and the output of one whose confirm was lost.
 func (s *scene) kept(a *app) {
 	s.t.Helper()
@@ -81,6 +81,9 @@ func (s *scene) kept(a *app) {
 	got.Redone = 0
 	require.Equal(s.t, s.p.want, got)
 	requireOutputs(s.t, s.p, a, 1)
+	q, err := s.p.at.channel(s.t).QueueDeclarePassive(a.in, true, false, false, false, nil)
+	require.NoError(s.t, err)
+	require.Equal(s.t, 1, q.Consumers, "instances that are active")
 }
 
 func TestFaults(t *testing.T) {
