@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -171,20 +172,17 @@ func (c *core) settled() bool {
 	return true
 }
 
-// sync asks every channel for a round trip, and returns the count of those not answered yet. basic.ack has no answer:
-// the one that comes back proves that the broker has taken every ack before it.
-func (c *core) sync() *int {
-	open := new(int)
-	for l := range c.links {
-		for _, ch := range l.channels {
-			if ch.closing {
-				continue
-			}
-			*open++
-			ch.ask(amqp.ChannelFlowOk, "", amqp.AppendFlow(nil, ch.ID), func(amqp.Frame) { *open-- })
-		}
+// sync asks every channel for a round trip; answered tells whether those that still exist have had it. basic.ack has no
+// answer: the one that comes back proves that the broker has taken every ack before it.
+func (c *core) sync() (answered func() bool) {
+	var asked []*channel
+	c.each(func(ch *channel) {
+		asked = append(asked, ch)
+		ch.ask(amqp.ChannelFlowOk, "", amqp.AppendFlow(nil, ch.ID), nil)
+	})
+	return func() bool {
+		return !slices.ContainsFunc(asked, func(ch *channel) bool { return !ch.link.gone && !ch.closing && ch.asking() })
 	}
-	return open
 }
 
 // wake those who wait for frames to have left the gate.

@@ -23,7 +23,7 @@ type migrationModel struct {
 	w              *world
 	source, target *instance
 	stage          int
-	open           *int
+	answered       func() bool
 	read           int
 	digest         replaylog.Digest
 }
@@ -41,9 +41,9 @@ func (m *migrationModel) advance() bool {
 		if m.stage == 1 && !c.settled() || m.stage == 6 && !c.stopped() || !m.source.quiet() {
 			return false
 		}
-		m.open = c.sync()
+		m.answered = c.sync()
 	case 2:
-		if *m.open > 0 {
+		if !m.answered() {
 			return false
 		}
 		if !c.settled() || !m.source.quiet() {
@@ -72,7 +72,7 @@ func (m *migrationModel) advance() bool {
 			a.ch.cancel(a.consumer)
 		}
 	case 7:
-		if *m.open > 0 {
+		if !m.answered() {
 			return false
 		}
 		if !c.stopped() || !m.source.quiet() {
@@ -224,4 +224,20 @@ func interleave(t *rapid.T, seed uint64, rollbacks int) (commits int) {
 		require.Equal(t, uint64(i+1), n, "outputs in order")
 	}
 	return commits
+}
+
+// TestRoundTripEndsWithItsConnection: a hold once waited for the answer of a connection that had ended, when another had
+// begun meanwhile.
+func TestRoundTripEndsWithItsConnection(t *testing.T) {
+	c := newCore(control.ModeHolding)
+	gone, comes := newLink(), newLink()
+	gone.open(1)
+	c.links[gone] = struct{}{}
+	answered := c.sync()
+	require.False(t, answered())
+	c.lost(gone)
+	c.links[comes] = struct{}{}
+	comes.open(1)
+	require.True(t, answered())
+	require.Empty(t, c.broken)
 }

@@ -78,10 +78,14 @@ func (g *Gate) doHold(ctx context.Context, r control.HoldRequest) error {
 func (g *Gate) migratable() error {
 	g.core.mu.Lock()
 	defer g.core.mu.Unlock()
-	if list := g.core.refusals(); len(list) > 0 {
+	return g.core.migratable()
+}
+
+func (c *core) migratable() error {
+	if list := c.refusals(); len(list) > 0 {
 		return refuse(control.ReasonRefused, "%s", list[0])
 	}
-	if len(g.core.consumersOf("")) == 0 {
+	if len(c.consumersOf("")) == 0 {
 		return refuse(control.ReasonRefused, "the app has no consumer; wait until it has subscribed")
 	}
 	return nil
@@ -95,11 +99,15 @@ func (g *Gate) drain(ctx context.Context, limit time.Duration) error {
 	c := g.core
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	// An app that has just lost its connection has nothing to settle, and yet may be in the midst of a message.
+	if err := c.migratable(); err != nil {
+		return err
+	}
 	c.broken = ""
 	c.setMode(control.ModeHolding)
 	err := c.drain(ctx, c.settled)
 	for err == nil && c.unread() {
-		if err = c.pauseFor(ctx, readPoll); err == nil {
+		if err = c.awaitRead(ctx); err == nil { // it may have done anything meanwhile
 			err = c.drain(ctx, c.settled)
 		}
 	}
@@ -138,7 +146,7 @@ func (c *core) outstanding() string {
 	return "it does not read what it is sent"
 }
 
-// unread tells whether the app has still to read something. It gives no sign when it has: one must look again.
+// unread tells whether the app has still to read something.
 func (c *core) unread() bool {
 	for l := range c.links {
 		if l.unread() {
@@ -148,16 +156,22 @@ func (c *core) unread() bool {
 	return false
 }
 
-// pauseFor a time without the lock.
-func (c *core) pauseFor(ctx context.Context, d time.Duration) error {
-	c.mu.Unlock()
-	defer c.mu.Lock()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(d):
-		return nil
+// awaitRead waits, under the lock, until the app has read everything. It gives no sign of that: one must look again.
+func (c *core) awaitRead(ctx context.Context) error {
+	again := time.NewTicker(readPoll)
+	defer again.Stop()
+	for c.unread() {
+		c.mu.Unlock()
+		select {
+		case <-ctx.Done():
+		case <-again.C:
+		}
+		c.mu.Lock()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 	}
+	return nil
 }
 
 // drain waits until the app is settled and still is after a round trip on all channels.
@@ -167,12 +181,11 @@ func (c *core) drain(ctx context.Context, settled func() bool) error {
 		if err := c.await(ctx, done); err != nil {
 			return err
 		}
-		open := c.sync()
-		links := len(c.links)
-		if err := c.await(ctx, func() bool { return c.broken != "" || *open <= 0 || len(c.links) < links }); err != nil {
+		answered := c.sync()
+		if err := c.await(ctx, func() bool { return c.broken != "" || answered() }); err != nil {
 			return err
 		}
-		if c.broken == "" && *open <= 0 && settled() {
+		if c.broken == "" && settled() {
 			return nil
 		}
 	}
