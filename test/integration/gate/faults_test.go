@@ -88,19 +88,29 @@ func (s *scene) kept(a *app) {
 
 func TestFaults(t *testing.T) {
 	for name, f := range faults {
-		t.Run(name, func(t *testing.T) {
-			for i, p := range phases {
-				if can, _ := f.strikes(i); !can {
-					continue
-				}
-				t.Run(p.name, func(t *testing.T) {
-					t.Parallel()
-					s := newScene(t, nil)
-					s.advance(i)
-					f.strike(s)
-					f.require(s, i, s.conclude(i))
-				})
-			}
+		t.Run(name, func(t *testing.T) { f.everywhere(t, nil) })
+	}
+}
+
+// TestFaultsBetweenBatches: the same for an app that acknowledges in batches.
+func TestFaultsBetweenBatches(t *testing.T) {
+	for _, name := range []string{"nothing", "source connection resets", "target gate crashes"} {
+		t.Run(name, func(t *testing.T) { faults[name].everywhere(t, func(a *app) { a.batch = 5 }) })
+	}
+}
+
+// everywhere strikes one scene in each phase.
+func (f fault) everywhere(t *testing.T, change func(*app)) {
+	for i, p := range phases {
+		if can, _ := f.strikes(i); !can {
+			continue
+		}
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			s := newScene(t, change)
+			s.advance(i)
+			f.strike(s)
+			f.require(s, i, s.conclude(i))
 		})
 	}
 }
