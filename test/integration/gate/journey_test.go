@@ -92,7 +92,12 @@ func (s *scene) goOn() {
 	s.stalled = nil
 }
 
-func (s *scene) stall(a *app) { s.stalled = append(s.stalled, a.stall(s.t)) }
+// stall an app in the middle of a message.
+func (s *scene) stall(a *app) error {
+	stalled, goOn := a.stall()
+	s.stalled = append(s.stalled, goOn)
+	return s.until("the app gets a message", stalled)
+}
 
 // broken says why the migration cannot end exactly any more.
 func (s *scene) broken() error {
@@ -139,7 +144,9 @@ func (s *scene) beginHold() error {
 	if err := s.until("the app has subscribed", subscribed); err != nil {
 		return err
 	}
-	s.stall(s.app)
+	if err := s.stall(s.app); err != nil {
+		return err
+	}
 	r := control.HoldRequest{
 		Command: s.command(), Log: s.log, DrainMillis: patience.Milliseconds(), ValidMillis: time.Hour.Milliseconds(),
 	}
@@ -172,8 +179,9 @@ func (s *scene) beginReplay() error {
 }
 
 func (s *scene) beginHandOver() error {
-	s.stall(s.moved)
-	s.stall(s.app)
+	if err := errors.Join(s.stall(s.moved), s.stall(s.app)); err != nil {
+		return err
+	}
 	r := s.command()
 	return s.begin(control.ModeHandingOver, func(ctx context.Context) error { return s.source.HandOver(ctx, r) })
 }

@@ -71,19 +71,21 @@ type brake struct {
 	reached, released chan struct{}
 }
 
-// stall the app in its next message, and wait until it has begun with it; it goes on when the returned function is called.
-func (a *app) stall(t *testing.T) (goOn func()) {
-	t.Helper()
+// stall the app in its next message, which it has begun once stalled says so, until goOn is called.
+func (a *app) stall() (stalled func() bool, goOn func()) {
 	b := &brake{reached: make(chan struct{}), released: make(chan struct{})}
 	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.brake = b
-	a.mu.Unlock()
-	select {
-	case <-b.reached:
-	case <-time.After(patience):
-		t.Fatal("the app gets no message")
+	stalled = func() bool {
+		select {
+		case <-b.reached:
+			return true
+		default:
+			return false
+		}
 	}
-	return sync.OnceFunc(func() {
+	return stalled, sync.OnceFunc(func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		a.brake = nil
