@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -78,11 +79,14 @@ func findBroker(ctx context.Context) (done func(context.Context) error, err erro
 // lastPort is below those that the kernel gives to outgoing connections, which could take a port that is free here.
 var lastPort atomic.Int32
 
+// freeAddress on a loopback address that no other process uses: two runs on one machine would take each other's ports.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	lastPort.CompareAndSwap(0, int32(20000+os.Getpid()%5000))
+	pid := os.Getpid()
+	host := net.IPv4(127, byte(64+pid>>16), byte(pid>>8), byte(pid))
+	lastPort.CompareAndSwap(0, 20000)
 	for range 1000 {
-		address := fmt.Sprintf("127.0.0.1:%d", lastPort.Add(1))
+		address := net.JoinHostPort(host.String(), strconv.Itoa(int(lastPort.Add(1))))
 		if ln, err := net.Listen("tcp", address); err == nil {
 			require.NoError(t, ln.Close())
 			return address

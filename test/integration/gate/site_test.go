@@ -71,12 +71,13 @@ func (at site) queue(t *testing.T, name string) string {
 // requireNoQueue checks that nothing was left behind.
 func (at site) requireNoQueue(t *testing.T, name string) {
 	t.Helper()
+	conn, err := amqp091.Dial(at.uri)
+	require.NoError(t, err)
+	defer func() { _ = conn.Close() }()
 	eventually(t, "queue "+name+" is gone", func() bool {
-		conn, err := amqp091.Dial(at.uri)
-		require.NoError(t, err)
-		defer func() { _ = conn.Close() }()
 		ch, err := conn.Channel()
 		require.NoError(t, err)
+		defer func() { _ = ch.Close() }()
 		_, err = ch.QueueDeclarePassive(name, true, false, false, false, nil)
 		return err != nil
 	})
