@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -47,6 +48,7 @@ func (g *gateProcess) run() {
 	g.t.Helper()
 	g.cmd = exec.Command(gateBinary, "serve", "--listen", g.listen, "--metrics", freeAddress(g.t), "--folder", g.folder, "--upstream", g.app.address)
 	g.cmd.Env = append(os.Environ(), "MS2M_START="+g.start, "MS2M_BROKER_URI="+withHost(g.t, g.at.logURI, g.log.address))
+	g.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it does not outlive the tests
 	log, err := os.OpenFile(filepath.Join(g.folder, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	require.NoError(g.t, err)
 	g.cmd.Stdout, g.cmd.Stderr = log, log
