@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 
@@ -152,4 +153,11 @@ func (c *Cluster) ended() error {
 		}
 	}
 	return nil
+}
+
+// running tells whether any process of the cluster still runs.
+func (c *Cluster) running() bool {
+	s, err := c.load()
+	known := slices.Collect(maps.Values(s.Processes))
+	return err == nil && slices.ContainsFunc(known, process.alive) || len(c.controlPlane()) > 0
 }

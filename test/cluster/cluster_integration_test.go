@@ -5,10 +5,12 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -94,6 +96,29 @@ func TestCluster(t *testing.T) {
 			return err == nil && after != before, nil
 		}))
 	})
+}
+
+// TestRemainsInAnotherFolder: all processes of a cluster were killed, and its folder is lost.
+func TestRemainsInAnotherFolder(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	up := func() *Cluster {
+		c, err := Up(ctx, Options{WithoutProduct: true, Nodes: 1, Dir: t.TempDir(), Out: testWriter{t}})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, c.Down(context.WithoutCancel(ctx))) })
+		return c
+	}
+	first := up()
+	_, err := Up(ctx, Options{WithoutProduct: true, Dir: t.TempDir(), Out: testWriter{t}})
+	require.ErrorContains(t, err, "one is up in "+first.Dir())
+
+	s, err := first.load()
+	require.NoError(t, err)
+	require.NoError(t, endProcesses(ctx, slices.Concat(first.controlPlane(), slices.Collect(maps.Values(s.Processes)))))
+	require.NoError(t, os.RemoveAll(first.Dir()))
+	second := up()
+	require.NoError(t, second.Down(ctx))
+	requireNothingLeft(t, second)
 }
 
 type testWriter struct{ t *testing.T }

@@ -75,14 +75,17 @@ func Use(ctx context.Context, o Options) (c *Cluster, done func(context.Context)
 	return c, c.Down, nil
 }
 
-// claim makes sure that no other cluster is up, and takes away what a killed harness left.
+// claim makes sure that no other cluster is up, and takes away what a killed one left, in whatever folder.
 func (c *Cluster) claim(ctx context.Context, progress *build.Progress) error {
 	owner, err := bridgeOwner()
 	if err != nil {
 		return err
 	}
 	if owner != "" && owner != c.dir {
-		return fmt.Errorf("starting a cluster: one is up in %s; take it down first (one per machine)", owner)
+		if err := (&Cluster{dir: owner}).bury(ctx, progress); err != nil {
+			return err
+		}
+		owner = ""
 	}
 	s, err := c.load()
 	if errors.Is(err, fs.ErrNotExist) && owner == "" {
@@ -92,6 +95,20 @@ func (c *Cluster) claim(ctx context.Context, progress *build.Progress) error {
 		return fmt.Errorf("starting a cluster: one is up in %s; take it down first", c.dir)
 	}
 	progress.Say("Taking away what is left of an earlier cluster in %s", c.dir)
+	return c.takeDown(ctx)
+}
+
+// bury takes away what is left of a cluster in another folder, unless something of it still runs.
+func (c *Cluster) bury(ctx context.Context, progress *build.Progress) (err error) {
+	unlock, err := c.lock()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	if c.running() {
+		return fmt.Errorf("starting a cluster: one is up in %s; take it down first (one per machine)", c.dir)
+	}
+	progress.Say("Taking away what is left of a cluster in %s, which has ended", c.dir)
 	return c.takeDown(ctx)
 }
 
