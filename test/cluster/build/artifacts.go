@@ -51,20 +51,27 @@ func All(ctx context.Context, cache *Cache, root string, progress *Progress) (_ 
 // RabbitMQRoot is the path of a root file system with the broker, that of its image, made when the cache does not hold
 // it yet.
 func RabbitMQRoot(ctx context.Context, cache *Cache, progress *Progress) (string, error) {
-	return cache.ensure(ctx, rabbitmqRoot(), progress)
+	return cache.ensure(ctx, progress, rabbitmqRoot())
 }
 
-// ensure that the cache holds an artifact, and return its path.
-func (c *Cache) ensure(ctx context.Context, a Artifact, progress *Progress) (_ string, err error) {
-	if len(c.Missing([]Artifact{a})) == 0 {
-		return c.Path(a), nil
+// ClientsRoot is the path of a root file system with AMQP client libraries of several languages and what runs and
+// compiles programs that use them, made when the cache does not hold it yet.
+func ClientsRoot(ctx context.Context, cache *Cache, progress *Progress) (string, error) {
+	return cache.ensure(ctx, progress, clientsRoot())
+}
+
+// ensure that the cache holds the last of these artifacts, which is made from those before it, and return its path.
+func (c *Cache) ensure(ctx context.Context, progress *Progress, artifacts ...Artifact) (_ string, err error) {
+	last := artifacts[len(artifacts)-1]
+	if len(c.Missing([]Artifact{last})) == 0 {
+		return c.Path(last), nil
 	}
 	unlock, err := prepare(ctx, c, progress)
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	return c.Path(a), c.makeMissing(ctx, []Artifact{a}, progress)
+	return c.Path(last), c.makeMissing(ctx, artifacts, progress)
 }
 
 // prepare the host for building, and keep others from it until the returned function is called.
