@@ -10,7 +10,7 @@ import (
 var (
 	// clientPackages are the client libraries that Debian has, and what runs the programs that use them.
 	clientPackages = []string{"python3-pika", "python3-cryptography",
-		"openjdk-21-jdk-headless", "librabbitmq-client-java", "libgson-java", "nodejs"}
+		"openjdk-21-jdk-headless", "librabbitmq-client-java", "libgoogle-gson-java", "nodejs"}
 	// clientModules of npm, with their versions, lie in the root's /node_modules, where Node finds them from any folder.
 	clientModules = []string{"amqplib@2.3.1"}
 	// clientLeavings are large, and only for making runtimes of one's own.

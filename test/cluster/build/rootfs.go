@@ -22,6 +22,9 @@ var (
 		"var/cache/apt", "var/lib/apt/lists", "var/log"}
 )
 
+// debianEnv lets packages ask nothing, and dpkg not wait for the disk: an unfinished root is never used.
+var debianEnv = []string{"DEBIAN_FRONTEND=noninteractive", "DPKG_FORCE=unsafe-io"}
+
 // nodeRoot is the root file system that the nodes share, read-only, below a layer of their own.
 func nodeRoot() Artifact {
 	return Artifact{
@@ -80,7 +83,7 @@ func debootstrap(ctx context.Context, dst, mirror string, packages []string) err
 	if scripts := "/usr/share/debootstrap/scripts/"; !present(scripts + debianSuite) {
 		args = append(args, scripts+"sid") // an older debootstrap: every release since 2005 is installed the same way
 	}
-	return command{private: true, env: []string{"DEBIAN_FRONTEND=noninteractive"}}.run(ctx, "debootstrap", args...)
+	return command{private: true, env: debianEnv}.run(ctx, "debootstrap", args...)
 }
 
 // aptInstall installs packages inside root without starting services.
@@ -89,7 +92,7 @@ func aptInstall(ctx context.Context, root string, args ...string) error {
 	if err := os.WriteFile(policy, []byte("#!/bin/sh\nexit 101\n"), 0o755); err != nil {
 		return err
 	}
-	in := command{chroot: root, private: true, env: []string{"DEBIAN_FRONTEND=noninteractive", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}}
+	in := command{chroot: root, private: true, env: append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, debianEnv...)}
 	// In the chroot's own PID namespace, /proc must be that namespace's.
 	script := `mount -t proc proc /proc && apt-get update -qq && exec apt-get install -y -qq --no-install-recommends "$@"`
 	if err := in.run(ctx, "/bin/sh", append([]string{"-ec", script, "sh"}, args...)...); err != nil {
