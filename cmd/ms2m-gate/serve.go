@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 
 	"ms2m.dev/ms2m-descheduler/pkg/gate"
 	"ms2m.dev/ms2m-descheduler/pkg/gate/control"
+	"ms2m.dev/ms2m-descheduler/pkg/gate/transport"
 )
 
 // Environment, set by the webhook that prepares the pod.
@@ -29,7 +32,10 @@ const (
 )
 
 type serveOptions struct {
-	listen, metrics, folder, upstream, start string
+	listen                           []string
+	metrics, folder, upstream, start string
+	tls                              transport.TLS
+	tlsPort                          uint16
 }
 
 func serveCommand() *cobra.Command {
@@ -45,11 +51,15 @@ func serveCommand() *cobra.Command {
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&o.listen, "listen", ":45672", "address for the app's redirected connections")
+	// The redirect leads to loopback addresses, and nobody else has business here.
+	f.StringSliceVar(&o.listen, "listen", []string{"127.0.0.1:45672", "[::1]:45672"}, "addresses for the app's redirected connections; those that this machine lacks are left out")
 	f.StringVar(&o.metrics, "metrics", ":45673", "address of /metrics and /healthz")
 	f.StringVar(&o.folder, "folder", "/run/ms2m", "folder of the control socket and the mode record")
 	f.StringVar(&o.upstream, "upstream", "", "broker's host:port, for use without redirect; default: where each connection was going")
 	f.StringVar(&o.start, "start", os.Getenv(envStart), "mode without a record: open or closed (environment "+envStart+")")
+	f.StringVar(&o.tls.Folder, "tls", "", "folder of ca.crt, and perhaps tls.crt and tls.key: speak TLS to the broker")
+	f.StringVar(&o.tls.Name, "tls-name", "", "name in the broker's certificate; default: the host in "+envBrokerURI+" if that is amqps, else the address dialled")
+	f.Uint16Var(&o.tlsPort, "tls-port", 5671, "the broker's TLS port, in place of the port that the app dials")
 	return c
 }
 
@@ -62,17 +72,19 @@ func serve(ctx context.Context, o serveOptions) error {
 	if o.upstream != "" {
 		upstream = func(net.Conn) (string, error) { return o.upstream, nil }
 	}
-	g, err := gate.New(gate.Config{Folder: o.folder, Start: start, BrokerURI: os.Getenv(envBrokerURI), Upstream: upstream})
+	g, err := gate.New(gate.Config{
+		Folder: o.folder, Start: start, BrokerURI: os.Getenv(envBrokerURI), Upstream: upstream, TLS: o.brokerTLS(), TLSPort: o.tlsPort,
+	})
 	if err != nil {
 		return err
 	}
-	app, err := net.Listen("tcp", o.listen)
+	app, err := listen(o.listen)
 	if err != nil {
-		return fmt.Errorf("listening for the app: %w", err)
+		return err
 	}
-	slog.Info("gate listens", "address", app.Addr().String(), "mode", g.Status().Mode)
+	slog.Info("gate listens", "addresses", o.listen, "mode", g.Status().Mode)
 	run, ctx := errgroup.WithContext(ctx)
-	run.Go(func() error { return g.Serve(app) })
+	run.Go(func() error { return g.Serve(app...) })
 	run.Go(g.ServeControl)
 	metrics := &http.Server{Addr: o.metrics, Handler: metricsHandler(g), ReadHeaderTimeout: 5 * time.Second}
 	run.Go(func() error {
@@ -87,6 +99,38 @@ func serve(ctx context.Context, o serveOptions) error {
 		return metrics.Close()
 	})
 	return run.Wait()
+}
+
+// listen on all addresses that there are: a pod may be without IPv6, or without IPv4.
+func listen(addresses []string) ([]net.Listener, error) {
+	var all []net.Listener
+	for _, address := range addresses {
+		ln, err := net.Listen("tcp", address)
+		if errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT) {
+			slog.Info("no such address here", "address", address)
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("listening for the app: %w", err)
+		}
+		all = append(all, ln)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("listening for the app: this machine has none of the addresses %s", strings.Join(addresses, ", "))
+	}
+	return all, nil
+}
+
+// brokerTLS is how to speak TLS to the broker, nil for a plain connection. The app dials an address that a certificate
+// seldom has, but the log's URI has the broker's name.
+func (o serveOptions) brokerTLS() *transport.TLS {
+	if o.tls.Folder == "" {
+		return nil
+	}
+	if u, err := url.Parse(os.Getenv(envBrokerURI)); err == nil && u.Scheme == "amqps" && o.tls.Name == "" {
+		o.tls.Name = u.Hostname()
+	}
+	return &o.tls
 }
 
 func startMode(s string) (control.Mode, error) {

@@ -19,6 +19,8 @@ type link struct {
 	gone bool
 	// closing: an orderly close of the connection has begun.
 	closing bool
+	// sealed: the app speaks TLS to the broker on it, and the gate sees nothing.
+	sealed bool
 	// abort closes both sockets, unwritten frames are lost.
 	abort func()
 	// unread tells whether the app has still to read something that was written.

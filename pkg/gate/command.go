@@ -125,7 +125,7 @@ func (g *Gate) openLog(ctx context.Context, queue string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, logTimeout)
 	defer cancel()
-	conn, err := replaylog.Dial(ctx, g.cfg.BrokerURI)
+	conn, err := replaylog.Dial(ctx, g.cfg.BrokerURI, g.cfg.TLS)
 	if err == nil && queue != "" {
 		if err = conn.Declare(ctx, queue); err != nil {
 			conn.Close()
@@ -180,7 +180,7 @@ func (g *Gate) deleteLog(conn *replaylog.Conn, queue string) error {
 	if conn != nil && conn.Delete(ctx, queue) == nil {
 		return nil
 	}
-	conn, err := replaylog.Dial(ctx, g.cfg.BrokerURI)
+	conn, err := replaylog.Dial(ctx, g.cfg.BrokerURI, g.cfg.TLS)
 	if err != nil {
 		return err
 	}

@@ -46,6 +46,8 @@ type core struct {
 
 	rates     rates
 	forwarded uint64
+	// trouble that kept the app's last connection from coming through to the broker.
+	trouble string
 
 	// Since the cut.
 	log     appender

@@ -12,8 +12,11 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"ms2m.dev/ms2m-descheduler/pkg/gate/control"
 	"ms2m.dev/ms2m-descheduler/pkg/gate/replaylog"
+	"ms2m.dev/ms2m-descheduler/pkg/gate/transport"
 )
 
 // Config of a gate.
@@ -26,6 +29,10 @@ type Config struct {
 	BrokerURI string
 	// Upstream returns the broker's address for a connection of the app.
 	Upstream func(net.Conn) (string, error)
+	// TLS to the broker: of the app's connections, and of the log's if its URI is amqps. Nil for plain connections.
+	TLS *transport.TLS
+	// TLSPort of the broker, in place of the port that the app dials.
+	TLSPort uint16
 }
 
 // Gate between one app and its broker.
@@ -73,10 +80,18 @@ func New(cfg Config) (*Gate, error) {
 }
 
 // Serve connections of the app until Close.
-func (g *Gate) Serve(ln net.Listener) error {
+func (g *Gate) Serve(listeners ...net.Listener) error {
+	g.conns.Go(g.beat)
+	var accepting errgroup.Group
+	for _, ln := range listeners {
+		accepting.Go(func() error { return g.accept(ln) })
+	}
+	return accepting.Wait()
+}
+
+func (g *Gate) accept(ln net.Listener) error {
 	stop := context.AfterFunc(g.ending, func() { _ = ln.Close() })
 	defer stop()
-	g.conns.Go(g.beat)
 	for {
 		conn, err := ln.Accept()
 		if g.ending.Err() != nil {

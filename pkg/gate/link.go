@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"log/slog"
@@ -37,22 +38,23 @@ func (g *Gate) serve(app net.Conn) {
 	}
 	// Who only looks whether somebody listens needs no broker.
 	_ = app.SetReadDeadline(time.Now().Add(helloTimeout))
-	if _, err := fromApp.Peek(8); err != nil {
+	hello, err := fromApp.Peek(8)
+	if err != nil {
 		return
 	}
 	_ = app.SetReadDeadline(time.Time{})
-	addr, err := g.cfg.Upstream(app)
+	sealed := isTLS(hello)
+	broker, err := g.dial(app, sealed)
 	if err != nil {
-		slog.Error("finding broker of connection failed", "err", err)
-		return
-	}
-	d := net.Dialer{Timeout: dialTimeout}
-	broker, err := d.DialContext(g.ending, "tcp", addr)
-	if err != nil {
-		slog.Warn("connecting to broker failed", "broker", addr, "err", err)
+		slog.Warn("connecting to broker failed", "err", err)
+		g.core.troubled(err)
 		return
 	}
 	defer func() { _ = broker.Close() }()
+	if sealed {
+		g.passSealed(app, fromApp, broker)
+		return
+	}
 	l := newLink()
 	l.abort = func() { abort(app); abort(broker) }
 	l.unread = func() bool { return unread(app) }
@@ -64,7 +66,7 @@ func (g *Gate) serve(app net.Conn) {
 	if !g.enter(l) {
 		return
 	}
-	slog.Info("app connected", "broker", addr)
+	slog.Info("app connected", "broker", broker.RemoteAddr().String())
 	written := make(chan struct{}, 2)
 	run := func(o *outbox, to net.Conn) {
 		defer func() { written <- struct{}{} }()
@@ -140,6 +142,10 @@ func (g *Gate) enter(l *link) bool {
 	if !c.admits() || g.ending.Err() != nil {
 		return false
 	}
+	if l.sealed && c.mode != control.ModeOpen {
+		c.breaks(refusalSealed)
+		return false
+	}
 	c.links[l] = struct{}{}
 	return true
 }
@@ -163,7 +169,7 @@ func (g *Gate) finish(l *link, side string, err error) {
 		l.app.put(amqp.AppendConnectionClose(nil, ours))
 		g.core.mu.Unlock()
 	} else if err != nil && !errors.Is(err, io.EOF) {
-		slog.Debug("connection ended", "from", side, "err", err)
+		g.core.ended(l, side, err)
 	}
 	g.leave(l)
 }
@@ -226,6 +232,7 @@ func (g *Gate) readBroker(l *link, r *amqp.Reader) error {
 		if f.Method() == amqp.ConnectionOpenOk {
 			r.SetMax(l.Tune.FrameMax)
 			l.alive.opened = true
+			c.trouble = ""
 		}
 		c.mu.Unlock()
 		if err != nil {
@@ -263,6 +270,9 @@ func (l *link) beat(now time.Time, open bool) {
 
 // abort a connection: the peer sees a reset.
 func abort(c net.Conn) {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn() // closing the other would write first
+	}
 	if t, ok := c.(*net.TCPConn); ok {
 		_ = t.SetLinger(0)
 	}
@@ -270,7 +280,7 @@ func abort(c net.Conn) {
 }
 
 func closeWrite(c net.Conn) {
-	if t, ok := c.(*net.TCPConn); ok {
-		_ = t.CloseWrite()
+	if w, ok := c.(interface{ CloseWrite() error }); ok {
+		_ = w.CloseWrite()
 	}
 }

@@ -30,6 +30,11 @@ func traitOf(d amqp.Declare) string {
 // refusals says what in the app's use of AMQP cannot be migrated exactly.
 func (c *core) refusals() []string {
 	set := map[string]bool{}
+	for l := range c.links {
+		if l.sealed {
+			set[refusalSealed] = true
+		}
+	}
 	c.each(func(ch *channel) {
 		if ch.Tx {
 			set["a channel is in transaction mode; publish with confirms instead"] = true

@@ -12,7 +12,7 @@ func (g *Gate) Status() control.Status {
 	defer c.mu.Unlock()
 	s := control.Status{
 		Mode: rec.Mode, Migration: rec.Migration, Epoch: rec.Epoch, Broken: c.broken,
-		HeldSince: rec.HeldSince, ResumedAt: rec.ResumedAt,
+		HeldSince: rec.HeldSince, ResumedAt: rec.ResumedAt, Trouble: c.trouble,
 		Refusals: c.refusals(), Lambda: c.rates.lambda(c.now()), Mu: c.rates.mu(),
 		Connections: len(c.links), Consumers: len(c.consumersOf("")), SessionConsumers: -1,
 		Unacked: c.unacked, Forwarded: c.forwarded, Waiting: len(c.waiting.list),

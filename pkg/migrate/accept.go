@@ -113,7 +113,7 @@ func (r *run) observeSource(ctx context.Context, c *candidate) error {
 	if c.gate, err = node.Gate(string(c.pod.UID)).Status(ctx); err != nil {
 		return fmt.Errorf("reading the gate of pod %s: %w", c.pod.Name, err)
 	}
-	if c.gate.Consumers == 0 && r.clock.Now().Sub(r.m.CreationTimestamp.Time) < consumerBound {
+	if c.gate.Consumers == 0 && len(c.gate.Refusals) == 0 && r.clock.Now().Sub(r.m.CreationTimestamp.Time) < consumerBound {
 		return fmt.Errorf("awaiting a consumer of pod %s", c.pod.Name)
 	}
 	return nil

@@ -19,7 +19,7 @@ var (
 		isNamed, isMigratable, isPrepared, isRunning, isNotTarget, hasKnownOwner, fitsStrategy, isElsewhere, canSchedule,
 		hasPortableVolumes, usesNoHost, isAlone,
 	}
-	gateChecks = []check{hasOpenGate, hasConsumer, hasExactSession}
+	gateChecks = []check{hasOpenGate, hasExactSession, hasConsumer}
 )
 
 func isNamed(c *candidate) (reason, message string) {
@@ -146,10 +146,13 @@ func hasOpenGate(c *candidate) (reason, message string) {
 }
 
 func hasConsumer(c *candidate) (reason, message string) {
-	if c.gate.Consumers == 0 {
-		return "NoConsumer", fmt.Sprintf("the app of pod %s consumes from no queue through its gate: is its broker's port in the annotation %s, and does it speak plain AMQP?", c.pod.Name, v1alpha1.AnnotationBrokerPorts)
+	if c.gate.Consumers > 0 {
+		return "", ""
 	}
-	return "", ""
+	if c.gate.Trouble != "" {
+		return "NoConsumer", fmt.Sprintf("the app of pod %s consumes from no queue, since its gate has no connection: %s", c.pod.Name, c.gate.Trouble)
+	}
+	return "NoConsumer", fmt.Sprintf("the app of pod %s consumes from no queue through its gate: is its broker's port in the annotation %s, and does it speak plain AMQP?", c.pod.Name, v1alpha1.AnnotationBrokerPorts)
 }
 
 func hasExactSession(c *candidate) (reason, message string) {

@@ -22,6 +22,9 @@ const (
 // brokerSecretKey holds the AMQP URI in the broker's Secret.
 const brokerSecretKey = "uri"
 
+// brokerTLSFolder is where the gate finds the files of the annotation's Secret.
+const brokerTLSFolder = "/etc/ms2m/broker-tls"
+
 // prepare makes a pod migratable. The spec of a migration's target is the source's own, prepared one, so preparing
 // again only brings the gate up to date.
 func prepare(pod *corev1.Pod, gateImage string) {
@@ -30,6 +33,12 @@ func prepare(pod *corev1.Pod, gateImage string) {
 	if !slices.Contains(pod.Spec.ReadinessGates, active) {
 		pod.Spec.ReadinessGates = append(pod.Spec.ReadinessGates, active)
 	}
+	pod.Spec.Volumes = slices.DeleteFunc(pod.Spec.Volumes, isTLS)
+	if secret := pod.Annotations[v1alpha1.AnnotationBrokerTLS]; secret != "" {
+		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: v1alpha1.BrokerTLSVolume, VolumeSource: corev1.VolumeSource{
+			Secret: &corev1.SecretVolumeSource{SecretName: secret},
+		}})
+	}
 	others := slices.DeleteFunc(pod.Spec.InitContainers, isGate)
 	// The first to start: the app must never connect past the gate.
 	pod.Spec.InitContainers = slices.Insert(others, 0, gate(pod, gateImage))
@@ -37,12 +46,15 @@ func prepare(pod *corev1.Pod, gateImage string) {
 
 func isGate(c corev1.Container) bool { return c.Name == v1alpha1.GateContainer }
 
+func isTLS(v corev1.Volume) bool { return v.Name == v1alpha1.BrokerTLSVolume }
+
 func gate(pod *corev1.Pod, image string) corev1.Container {
+	args, mounts := brokerTLS(pod)
 	return corev1.Container{
 		Name:            v1alpha1.GateContainer,
 		Image:           image,
 		ImagePullPolicy: corev1.PullIfNotPresent,
-		Args:            []string{"serve"},
+		Args:            append([]string{"serve"}, args...),
 		RestartPolicy:   ptr.To(corev1.ContainerRestartPolicyAlways),
 		Env: []corev1.EnvVar{
 			{Name: envBrokerURI, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
@@ -74,7 +86,24 @@ func gate(pod *corev1.Pod, image string) corev1.Container {
 			Capabilities:             &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 			SeccompProfile:           &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 		},
+		VolumeMounts: mounts,
 	}
+}
+
+// brokerTLS is what the gate needs to speak TLS to the broker. The Secret is mounted, so that a renewed certificate
+// reaches a gate that runs.
+func brokerTLS(pod *corev1.Pod) (args []string, mounts []corev1.VolumeMount) {
+	if pod.Annotations[v1alpha1.AnnotationBrokerTLS] == "" {
+		return nil, nil
+	}
+	args = []string{"--tls=" + brokerTLSFolder}
+	if port := pod.Annotations[v1alpha1.AnnotationBrokerTLSPort]; port != "" {
+		args = append(args, "--tls-port="+port)
+	}
+	if name := pod.Annotations[v1alpha1.AnnotationBrokerTLSName]; name != "" {
+		args = append(args, "--tls-name="+name)
+	}
+	return args, []corev1.VolumeMount{{Name: v1alpha1.BrokerTLSVolume, MountPath: brokerTLSFolder, ReadOnly: true}}
 }
 
 func brokerSecret(pod *corev1.Pod) string {

@@ -2,10 +2,13 @@ package webhook
 
 import (
 	"fmt"
+	"net"
+	"slices"
 	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"ms2m.dev/ms2m-descheduler/pkg/api/v1alpha1"
 )
@@ -44,6 +47,7 @@ func refusals(pod *corev1.Pod) (reasons []string) {
 		refuse("annotation %s is %q: %s is not a port of a broker; write ports separated by commas, as 5672,5673",
 			v1alpha1.AnnotationBrokerPorts, pod.Annotations[v1alpha1.AnnotationBrokerPorts], bad)
 	}
+	reasons = append(reasons, tlsRefusals(pod)...)
 	for _, c := range spec.InitContainers {
 		if isGate(c) {
 			if !isOurs(c) {
@@ -59,6 +63,29 @@ func refusals(pod *corev1.Pod) (reasons []string) {
 			continue
 		}
 		reasons = append(reasons, containerRefusals(spec, c)...)
+	}
+	return reasons
+}
+
+// tlsRefusals are about the annotations of TLS to the broker and the volume that it needs.
+func tlsRefusals(pod *corev1.Pod) (reasons []string) {
+	refuse := func(format string, args ...any) { reasons = append(reasons, fmt.Sprintf(format, args...)) }
+	secret, port, name := pod.Annotations[v1alpha1.AnnotationBrokerTLS], pod.Annotations[v1alpha1.AnnotationBrokerTLSPort], pod.Annotations[v1alpha1.AnnotationBrokerTLSName]
+	if secret == "" && (port != "" || name != "") {
+		refuse("annotations %s and %s need %s: name the Secret with ca.crt there",
+			v1alpha1.AnnotationBrokerTLSPort, v1alpha1.AnnotationBrokerTLSName, v1alpha1.AnnotationBrokerTLS)
+	}
+	if secret != "" && len(validation.IsDNS1123Subdomain(secret)) > 0 {
+		refuse("annotation %s is %q: write the name of a Secret", v1alpha1.AnnotationBrokerTLS, secret)
+	}
+	if port != "" && !isPort(port) {
+		refuse("annotation %s is %q: write one port", v1alpha1.AnnotationBrokerTLSPort, port)
+	}
+	if name != "" && len(validation.IsDNS1123Subdomain(name)) > 0 && net.ParseIP(name) == nil {
+		refuse("annotation %s is %q: write a DNS name or an IP, as in the broker's certificate", v1alpha1.AnnotationBrokerTLSName, name)
+	}
+	if slices.ContainsFunc(pod.Spec.Volumes, isTLS) && !slices.ContainsFunc(pod.Spec.InitContainers, isGate) {
+		refuse("volume %q is not the gate's: the name is reserved, give it another", v1alpha1.BrokerTLSVolume)
 	}
 	return reasons
 }
@@ -121,10 +148,15 @@ func badBrokerPort(pod *corev1.Pod) string {
 		return ""
 	}
 	for _, field := range strings.Split(text, ",") {
-		port, err := strconv.Atoi(strings.TrimSpace(field))
-		if err != nil || port < 1 || port > 65535 || port == v1alpha1.GatePort || port == v1alpha1.GateMetricsPort {
+		if !isPort(strings.TrimSpace(field)) {
 			return fmt.Sprintf("%q", field)
 		}
 	}
 	return ""
+}
+
+// isPort tells whether the text is a port of a broker.
+func isPort(text string) bool {
+	port, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && port > 0 && port != v1alpha1.GatePort && port != v1alpha1.GateMetricsPort
 }

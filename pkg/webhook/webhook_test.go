@@ -117,6 +117,29 @@ func TestTargetGetsTheCurrentGateClosed(t *testing.T) {
 	require.Equal(t, source, target)
 }
 
+func TestGateSpeaksTLS(t *testing.T) {
+	pod, _ := admit(t, labelled(func(p *corev1.Pod) {
+		p.Annotations[v1alpha1.AnnotationBrokerTLS] = "broker-tls"
+		p.Annotations[v1alpha1.AnnotationBrokerTLSPort] = "5673"
+		p.Annotations[v1alpha1.AnnotationBrokerTLSName] = "rabbitmq.example"
+	}))
+	gate := pod.Spec.InitContainers[0]
+	require.Equal(t, []string{"serve", "--tls=/etc/ms2m/broker-tls", "--tls-port=5673", "--tls-name=rabbitmq.example"}, gate.Args)
+	require.Equal(t, []corev1.VolumeMount{{Name: "ms2m-broker-tls", MountPath: "/etc/ms2m/broker-tls", ReadOnly: true}}, gate.VolumeMounts)
+	require.Len(t, pod.Spec.Volumes, 1)
+	require.Equal(t, "broker-tls", pod.Spec.Volumes[0].Secret.SecretName)
+
+	again, resp := admit(t, pod)
+	require.Empty(t, resp.Patches)
+	require.Equal(t, pod, again)
+
+	again.Annotations = nil
+	plain, _ := admit(t, again)
+	require.Empty(t, plain.Spec.Volumes)
+	require.Empty(t, plain.Spec.InitContainers[0].VolumeMounts)
+	require.Equal(t, []string{"serve"}, plain.Spec.InitContainers[0].Args)
+}
+
 func TestUnlabelledPodsAreLeftAlone(t *testing.T) {
 	for _, value := range []string{"", "false", "True"} {
 		pod := labelled(func(p *corev1.Pod) {
@@ -159,6 +182,23 @@ func TestRefusals(t *testing.T) {
 		},
 		`annotation ms2m.dev/broker-ports is "5672,amqp": "amqp" is not a port`: func(p *corev1.Pod) {
 			p.Annotations[v1alpha1.AnnotationBrokerPorts] = "5672,amqp"
+		},
+		"annotations ms2m.dev/broker-tls-port and ms2m.dev/broker-tls-name need ms2m.dev/broker-tls": func(p *corev1.Pod) {
+			p.Annotations[v1alpha1.AnnotationBrokerTLSPort] = "5671"
+		},
+		`annotation ms2m.dev/broker-tls is "a/b": write the name of a Secret`: func(p *corev1.Pod) {
+			p.Annotations[v1alpha1.AnnotationBrokerTLS] = "a/b"
+		},
+		`annotation ms2m.dev/broker-tls-port is "5671,5672": write one port`: func(p *corev1.Pod) {
+			p.Annotations[v1alpha1.AnnotationBrokerTLS] = "s"
+			p.Annotations[v1alpha1.AnnotationBrokerTLSPort] = "5671,5672"
+		},
+		`annotation ms2m.dev/broker-tls-name is "$(MS2M_BROKER_URI)": write a DNS name or an IP`: func(p *corev1.Pod) {
+			p.Annotations[v1alpha1.AnnotationBrokerTLS] = "s"
+			p.Annotations[v1alpha1.AnnotationBrokerTLSName] = "$(MS2M_BROKER_URI)"
+		},
+		`volume "ms2m-broker-tls" is not the gate's`: func(p *corev1.Pod) {
+			p.Spec.Volumes = []corev1.Volume{{Name: "ms2m-broker-tls"}}
 		},
 	} {
 		t.Run(reason, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"crypto/tls"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 // Parts of a broker's folder.
 const (
 	logFile      = "log"
+	pluginsFile  = "enabled_plugins"
 	dataFolder   = "data"
 	configFolder = "config"
 )
@@ -40,8 +42,18 @@ const tlsSettings = `listeners.ssl.1 = %s
 ssl_options.cacertfile = /etc/rabbitmq/ca.pem
 ssl_options.certfile = /etc/rabbitmq/cert.pem
 ssl_options.keyfile = /etc/rabbitmq/key.pem
-ssl_options.verify = verify_none
 `
+
+const clientSettings = `ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = true
+auth_mechanisms.1 = PLAIN
+auth_mechanisms.2 = AMQPLAIN
+auth_mechanisms.3 = EXTERNAL
+ssl_cert_login_from = common_name
+`
+
+// clientPlugins let certificates log in.
+const clientPlugins = "[rabbitmq_auth_mechanism_ssl]."
 
 // configure writes the broker's folder.
 func (b *Broker) configure(o Options) error {
@@ -54,7 +66,11 @@ func (b *Broker) configure(o Options) error {
 	config := fmt.Sprintf(settings, b.listener(b.ports.amqp))
 	if o.TLS {
 		config += fmt.Sprintf(tlsSettings, b.listener(b.ports.amqps))
-		err = errors.Join(err, b.makeCertificates())
+		err = errors.Join(err, b.makeCertificates(o))
+	}
+	if o.ClientCertificates {
+		config += clientSettings
+		err = errors.Join(err, b.makeClient(), os.WriteFile(filepath.Join(data, pluginsFile), []byte(clientPlugins), 0o644))
 	}
 	return errors.Join(err, b.write("rabbitmq.conf", []byte(config)), b.write("definitions.json", definitions))
 }
@@ -65,17 +81,31 @@ func (b *Broker) write(name string, content []byte) error {
 	return os.WriteFile(filepath.Join(b.folder, configFolder, name), content, 0o644)
 }
 
-func (b *Broker) makeCertificates() error {
+func (b *Broker) makeCertificates(o Options) error {
 	ca, err := certs.NewCA("RabbitMQ under test")
 	if err != nil {
 		return err
 	}
-	pair, err := ca.Issue(certs.Request{CommonName: "rabbitmq", DNSNames: []string{"localhost"}, IPs: []net.IP{b.address.AsSlice()}})
+	request := certs.Request{CommonName: "rabbitmq", DNSNames: []string{"localhost"}, IPs: []net.IP{b.address.AsSlice()}}
+	if o.Certificate != nil {
+		request = *o.Certificate
+	}
+	pair, err := ca.Issue(request)
 	if err != nil {
 		return err
 	}
-	b.authority = ca.Cert
+	b.authority = ca
 	return errors.Join(b.write("ca.pem", ca.Cert), b.write("cert.pem", pair.Cert), b.write("key.pem", pair.Key))
+}
+
+func (b *Broker) makeClient() error {
+	pair, err := b.Issue(certs.Request{CommonName: Admin})
+	if err != nil {
+		return err
+	}
+	client, err := tls.X509KeyPair(pair.Cert, pair.Key)
+	b.client = &client
+	return err
 }
 
 // environment of the broker's processes.

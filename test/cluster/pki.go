@@ -99,17 +99,22 @@ func (c *Cluster) writeKubeconfig(name string) error {
 	return clientcmd.WriteToFile(*config, c.pki(name+".kubeconfig"))
 }
 
-// issueNode makes the identity of a node's kubelet, which the Node authorizer limits to the node's own objects.
-func (c *Cluster) issueNode(name string) error {
+// authority of the cluster.
+func (c *Cluster) authority() (*certs.CA, error) {
 	cert, err := os.ReadFile(c.pki("ca.crt"))
 	if err != nil {
-		return fmt.Errorf("reading the authority: %w", err)
+		return nil, fmt.Errorf("reading the authority: %w", err)
 	}
 	key, err := os.ReadFile(c.pki("ca.key"))
 	if err != nil {
-		return fmt.Errorf("reading the authority: %w", err)
+		return nil, fmt.Errorf("reading the authority: %w", err)
 	}
-	ca, err := certs.LoadCA(cert, key)
+	return certs.LoadCA(cert, key)
+}
+
+// issueNode makes the identity of a node's kubelet, which the Node authorizer limits to the node's own objects.
+func (c *Cluster) issueNode(name string) error {
+	ca, err := c.authority()
 	if err != nil {
 		return err
 	}

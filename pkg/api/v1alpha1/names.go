@@ -6,11 +6,20 @@ import corev1 "k8s.io/api/core/v1"
 const (
 	// LabelMigratable, set to "true" on a pod, opts it in: the webhook prepares it at creation.
 	LabelMigratable = "ms2m.dev/migratable"
-	// AnnotationBrokerPorts lists the pod's broker ports that are redirected to the gate, comma separated. Default "5672".
+	// AnnotationBrokerPorts lists the pod's broker ports that are redirected to the gate, comma separated. Default
+	// "5672,5671".
 	AnnotationBrokerPorts = "ms2m.dev/broker-ports"
 	// AnnotationBrokerSecret names the Secret of the pod's namespace whose key "uri" is the AMQP URI of the log's
 	// broker user. Default BrokerSecretName.
 	AnnotationBrokerSecret = "ms2m.dev/broker-secret" //nolint:gosec // the name of an annotation, not a credential
+	// AnnotationBrokerTLS names the Secret of the pod's namespace with which the gate speaks TLS to the broker: ca.crt,
+	// and for a broker that asks for a certificate of its clients tls.crt and tls.key. The app itself speaks plain AMQP.
+	AnnotationBrokerTLS = "ms2m.dev/broker-tls"
+	// AnnotationBrokerTLSPort is the broker's TLS port, in place of the one that the app dials. Default "5671".
+	AnnotationBrokerTLSPort = "ms2m.dev/broker-tls-port"
+	// AnnotationBrokerTLSName is the name in the broker's certificate. Default: the host in the URI of the log's broker
+	// user if that is amqps, else the address that the app dials.
+	AnnotationBrokerTLSName = "ms2m.dev/broker-tls-name"
 )
 
 // What the system writes on pods.
@@ -29,6 +38,8 @@ const (
 	RuntimeClass     = "ms2m"
 	GateContainer    = "ms2m-gate"
 	BrokerSecretName = "ms2m-broker"
+	// BrokerTLSVolume is the pod's volume with the Secret of AnnotationBrokerTLS.
+	BrokerTLSVolume = "ms2m-broker-tls"
 	// GateUID runs the gate. The redirect spares its traffic, so no app container may run as it.
 	GateUID = 65420
 	// GatePort accepts the redirected AMQP connections inside the pod.

@@ -15,8 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// defaultBrokerPorts are redirected when the pod names no others.
-const defaultBrokerPorts = "5672"
+// defaultBrokerPorts are redirected when the pod names no others: AMQP's, and that of AMQP over TLS for the gate to
+// notice an app that speaks it.
+const defaultBrokerPorts = "5672,5671"
 
 // prepareSandbox makes the pod's network ready before anything runs in it.
 func prepareSandbox(s *spec) error {

@@ -76,7 +76,7 @@ func TestGateFolderMustBeFree(t *testing.T) {
 func TestBrokerPorts(t *testing.T) {
 	ports, err := brokerPorts("")
 	require.NoError(t, err)
-	require.Equal(t, []uint16{5672}, ports)
+	require.Equal(t, []uint16{5672, 5671}, ports)
 	ports, err = brokerPorts("5672, 5673")
 	require.NoError(t, err)
 	require.Equal(t, []uint16{5672, 5673}, ports)

@@ -101,6 +101,12 @@ func (r *Reader) Protocol() ([8]byte, error) {
 	return h, err
 }
 
+// Rest of what the peer sends, not as frames.
+func (r *Reader) Rest() io.Reader {
+	r.drop()
+	return r.r
+}
+
 // Next reads one frame. io.EOF means that the peer closed between two frames.
 func (r *Reader) Next() (Frame, error) {
 	r.drop()

@@ -83,6 +83,9 @@ type Status struct {
 	Broken string `json:"broken,omitempty"`
 	// Refusals says, in words for people, what in the app's present use of AMQP cannot be migrated exactly.
 	Refusals []string `json:"refusals,omitempty"`
+	// Trouble says, in words for people, why the app's last connection did not come through to the broker; empty when
+	// it did.
+	Trouble string `json:"trouble,omitempty"`
 	// Lambda and Mu are the arrival and the service rate, messages per second.
 	Lambda float64 `json:"lambda"`
 	Mu     float64 `json:"mu"`

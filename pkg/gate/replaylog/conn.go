@@ -1,13 +1,19 @@
 package replaylog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/rabbitmq/amqp091-go"
+
+	"ms2m.dev/ms2m-descheduler/pkg/gate/transport"
 )
 
 // expires deletes a log that nobody uses, should a migration be abandoned by all its parts.
@@ -20,31 +26,37 @@ type Conn struct {
 	socket net.Conn
 }
 
-// Dial connects; uri is an amqp or amqps URI. Errors do not contain it, since it holds a password.
-func Dial(ctx context.Context, uri string) (*Conn, error) {
-	if _, err := amqp091.ParseURI(uri); err != nil {
-		return nil, errors.New("parsing broker URI of log: want amqp://USER:PASSWORD@HOST:PORT/VHOST")
+// Dial connects; uri is an amqp URI, or an amqps one, which needs a TLS. Errors do not contain it, since it holds a
+// password.
+func Dial(ctx context.Context, uri string, t *transport.TLS) (*Conn, error) {
+	u, err := amqp091.ParseURI(uri)
+	switch {
+	case err != nil:
+		return nil, errors.New("connecting log to broker: its URI is not of the form amqp://USER:PASSWORD@HOST:PORT/VHOST")
+	case u.Scheme == "amqp":
+		t = nil
+	case t == nil:
+		return nil, errors.New("connecting log to broker: its URI is of the form amqps, but no authority is known to check the broker's certificate: name a Secret with ca.crt in annotation ms2m.dev/broker-tls")
 	}
-	var socket net.Conn
-	conn, err := amqp091.DialConfig(uri, amqp091.Config{
+	socket := &witness{}
+	// The client would do TLS itself, but keep to itself what the broker says about a certificate.
+	conn, err := amqp091.DialConfig("amqp"+uri[len(u.Scheme):], amqp091.Config{
 		Heartbeat:  10 * time.Second,
 		Properties: amqp091.Table{"connection_name": "ms2m-gate"},
-		Dial: func(network, addr string) (net.Conn, error) {
-			c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
-			if err != nil {
+		Dial: func(string, string) (_ net.Conn, err error) {
+			if socket.Conn, err = t.Dial(ctx, net.JoinHostPort(u.Host, strconv.Itoa(u.Port))); err != nil {
 				return nil, err
 			}
-			socket = c
 			// The client clears it after the handshake.
 			deadline, ok := ctx.Deadline()
 			if !ok {
 				deadline = time.Now().Add(10 * time.Second)
 			}
-			return c, c.SetDeadline(deadline)
+			return socket, socket.SetDeadline(deadline)
 		},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("connecting log to broker: %w", err)
+		return nil, fmt.Errorf("connecting log to broker: %w", transport.Explain(cmp.Or(socket.failure(), err)))
 	}
 	ch, err := conn.Channel()
 	if err != nil {
@@ -52,6 +64,28 @@ func Dial(ctx context.Context, uri string) (*Conn, error) {
 		return nil, fmt.Errorf("opening channel of log: %w", err)
 	}
 	return &Conn{conn: conn, ch: ch, socket: socket}, nil
+}
+
+// witness remembers why reading from a connection failed, which the client may put in words of its own.
+type witness struct {
+	net.Conn
+	err atomic.Pointer[error]
+}
+
+// Read implements net.Conn.
+func (w *witness) Read(b []byte) (int, error) {
+	n, err := w.Conn.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		w.err.CompareAndSwap(nil, &err)
+	}
+	return n, err
+}
+
+func (w *witness) failure() error {
+	if err := w.err.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // within ctx what is asked is answered, or the connection is closed: the client itself waits without end.

@@ -3,7 +3,9 @@
 package gate
 
 import (
+	"cmp"
 	"context"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +26,7 @@ type gateProcess struct {
 	folder string
 	listen string
 	start  string
+	args   []string
 	cmd    *exec.Cmd
 	// app and log are the ways to the broker of the app's connections and of the log's.
 	app, log *cable
@@ -32,11 +35,11 @@ type gateProcess struct {
 // startGate in a folder of its own; start is open or closed.
 func startGate(t *testing.T, start string) *gateProcess { return shared.startGate(t, start) }
 
-func (at site) startGate(t *testing.T, start string) *gateProcess {
+func (at site) startGate(t *testing.T, start string, args ...string) *gateProcess {
 	t.Helper()
 	g := &gateProcess{
-		t: t, at: at, folder: t.TempDir(), listen: freeAddress(t), start: start,
-		app: newCable(t, at.uri), log: newCable(t, at.logURI),
+		t: t, at: at, folder: t.TempDir(), listen: freeAddress(t), start: start, args: args,
+		app: newCable(t, cmp.Or(at.tlsURI, at.uri)), log: newCable(t, at.logURI),
 	}
 	g.Client = control.NewUnixClient(filepath.Join(g.folder, product.SocketFile))
 	t.Cleanup(g.kill)
@@ -46,7 +49,13 @@ func (at site) startGate(t *testing.T, start string) *gateProcess {
 
 func (g *gateProcess) run() {
 	g.t.Helper()
-	g.cmd = exec.Command(gateBinary, "serve", "--listen", g.listen, "--metrics", freeAddress(g.t), "--folder", g.folder, "--upstream", g.app.address)
+	args := []string{"serve", "--listen", g.listen, "--metrics", freeAddress(g.t), "--folder", g.folder, "--upstream", g.app.address}
+	if g.at.tlsFolder != "" {
+		_, port, err := net.SplitHostPort(g.app.address)
+		require.NoError(g.t, err)
+		args = append(args, "--tls", g.at.tlsFolder, "--tls-port", port)
+	}
+	g.cmd = exec.Command(gateBinary, append(args, g.args...)...)
 	g.cmd.Env = append(os.Environ(), "MS2M_START="+g.start, "MS2M_BROKER_URI="+withHost(g.t, g.at.logURI, g.log.address))
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it does not outlive the tests
 	log, err := os.OpenFile(filepath.Join(g.folder, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)

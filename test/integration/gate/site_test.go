@@ -16,7 +16,11 @@ import (
 )
 
 // site is a broker: the URIs of a user who may do everything, and of the log's user.
-type site struct{ uri, logURI string }
+type site struct {
+	uri, logURI string
+	// tlsURI is that of the listener with TLS which gates use, with the files of tlsFolder; empty if they use none.
+	tlsURI, tlsFolder string
+}
 
 func siteOf(b *rabbitmq.Broker) site {
 	return site{uri: b.URI(rabbitmq.Admin), logURI: b.URI(rabbitmq.Log)}

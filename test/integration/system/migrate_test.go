@@ -4,6 +4,7 @@ package system
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,6 +62,30 @@ func TestKinds(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, v1alpha1.PhaseSucceeded, m.Status.Phase, m.Status.Message)
 		})
+	}
+}
+
+// TestTLSBroker: the app speaks plain AMQP, and its gates on both nodes speak TLS to the broker.
+func TestTLSBroker(t *testing.T) {
+	w := load(t, 50)
+	var err error
+	w.Ledger.Authority, err = installed.Cluster.RabbitMQAuthority()
+	require.NoError(t, err)
+	l := start(t, w)
+	for range 2 {
+		m, err := l.Migrate(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, v1alpha1.PhaseSucceeded, m.Status.Phase, m.Status.Message)
+		pod, err := l.AwaitActive(t.Context())
+		require.NoError(t, err)
+		peers, err := installed.Rabbitmqctl(t.Context(), "list_connections", "peer_host", "ssl")
+		require.NoError(t, err)
+		require.Contains(t, strings.Fields(peers), pod.Status.PodIP)
+		for _, line := range strings.Split(peers, "\n") {
+			if host, secure, _ := strings.Cut(line, "\t"); host == pod.Status.PodIP {
+				require.Equal(t, "true", secure, peers)
+			}
+		}
 	}
 }
 

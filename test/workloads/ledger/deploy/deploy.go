@@ -26,6 +26,9 @@ const (
 	appURI = "amqp://app:app@rabbitmq.rabbitmq.svc.cluster.local:5672/"
 	logURI = "amqp://ms2m:ms2m@rabbitmq.rabbitmq.svc.cluster.local:5672/"
 
+	logTLSURI = "amqps://ms2m:ms2m@rabbitmq.rabbitmq.svc.cluster.local:5671/"
+	tlsSecret = "broker-tls" //nolint:gosec // the name of a Secret, not a credential
+
 	// user is root without any capability: CRIU needs CAP_SYS_RESOURCE on the node to read the limits of another user's
 	// process, and the machines of tests may lack it. On an ordinary node any user but the gate's will do.
 	user = 0
@@ -50,6 +53,8 @@ type Options struct {
 	Prefetch int
 	// Queues, default those of package wire, classic.
 	Queues wire.Queues
+	// Authority of the broker's certificate, PEM: the gate speaks TLS to the broker. Default: it speaks plain AMQP.
+	Authority []byte
 }
 
 func (o Options) withDefaults() Options {
@@ -73,7 +78,7 @@ func setDefault[T comparable](field *T, value T) {
 // Base returns what the ledger needs in its namespace: the namespace, the secrets and the service.
 func Base(o Options) []client.Object {
 	o = o.withDefaults()
-	return []client.Object{
+	objects := []client.Object{
 		&corev1.Namespace{
 			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"},
 			ObjectMeta: metav1.ObjectMeta{Name: o.Namespace, Labels: map[string]string{
@@ -81,9 +86,28 @@ func Base(o Options) []client.Object {
 			}},
 		},
 		secret(o, BrokerSecret, wire.EnvBroker, appURI),
-		secret(o, v1alpha1.BrokerSecretName, "uri", logURI),
+		secret(o, v1alpha1.BrokerSecretName, "uri", o.logURI()),
 		service(o),
 	}
+	if o.Authority != nil {
+		objects = append(objects, secret(o, tlsSecret, "ca.crt", string(o.Authority)))
+	}
+	return objects
+}
+
+func (o Options) logURI() string {
+	if o.Authority != nil {
+		return logTLSURI
+	}
+	return logURI
+}
+
+// podAnnotations ask for what is not the default.
+func (o Options) podAnnotations() map[string]string {
+	if o.Authority == nil {
+		return nil
+	}
+	return map[string]string{v1alpha1.AnnotationBrokerTLS: tlsSecret}
 }
 
 // Deployment returns the ledger as a Deployment of one replica.
@@ -97,7 +121,7 @@ func Deployment(o Options) *appsv1.Deployment {
 			Replicas: &replicas,
 			Strategy: appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType},
 			Selector: &metav1.LabelSelector{MatchLabels: selector()},
-			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: podLabels()}, Spec: podSpec(o)},
+			Template: corev1.PodTemplateSpec{ObjectMeta: podMeta(o), Spec: podSpec(o)},
 		},
 	}
 }
@@ -106,7 +130,7 @@ func Deployment(o Options) *appsv1.Deployment {
 func Pod(o Options) *corev1.Pod {
 	o = o.withDefaults()
 	meta := objectMeta(o, Name)
-	meta.Labels = podLabels()
+	meta.Labels, meta.Annotations = podLabels(), o.podAnnotations()
 	return &corev1.Pod{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Pod"},
 		ObjectMeta: meta,
@@ -138,7 +162,7 @@ func StatefulSet(o Options, replicas int32) (*appsv1.StatefulSet, *corev1.Servic
 			Replicas:    &replicas,
 			ServiceName: headless.Name,
 			Selector:    &metav1.LabelSelector{MatchLabels: selector()},
-			Template:    corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: podLabels()}, Spec: spec},
+			Template:    corev1.PodTemplateSpec{ObjectMeta: podMeta(o), Spec: spec},
 		},
 	}, headless
 }
@@ -146,6 +170,10 @@ func StatefulSet(o Options, replicas int32) (*appsv1.StatefulSet, *corev1.Servic
 const envPodName = "POD_NAME"
 
 func selector() map[string]string { return map[string]string{"app": Name} }
+
+func podMeta(o Options) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Labels: podLabels(), Annotations: o.podAnnotations()}
+}
 
 func podLabels() map[string]string {
 	return map[string]string{"app": Name, v1alpha1.LabelMigratable: "true"}
