@@ -1,12 +1,14 @@
 package runtime
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	goruntime "runtime"
 	"slices"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -25,12 +27,24 @@ func (w *wrapper) prepareContainer(s *spec, podUID, name string) error {
 	}
 	s.object("annotations")[criu.AnnotationConfig] = options
 	denyIOUring(s)
-	if name == GateContainer {
-		if err := w.mountGateFolder(s, podUID); err != nil {
+	if name != GateContainer {
+		if err := s.refuseGateUser(name); err != nil {
 			return err
 		}
+	} else if err := w.mountGateFolder(s, podUID); err != nil {
+		return err
 	}
 	return s.write()
+}
+
+// refuseGateUser refuses an app as the gate's user, whose connections are not redirected. The webhook, too, refuses that
+// of the pod's spec; an image's own user is known only here.
+func (s *spec) refuseGateUser(container string) error {
+	uid, _ := s.object("process", "user")["uid"].(json.Number)
+	if uid.String() == strconv.Itoa(GateUID) {
+		return fmt.Errorf("container %q runs as user %d, which is the gate's: choose another with runAsUser", container, GateUID)
+	}
+	return nil
 }
 
 // ioUring are the calls that a container may not make: CRIU cannot dump their rings. Programs fall back to epoll.

@@ -174,6 +174,21 @@ func TestFailedCheckpointTellsItsCauseFirst(t *testing.T) {
 	require.Contains(t, first, "CRIU: something new")
 }
 
+func TestAppAsTheGatesUserIsRefused(t *testing.T) {
+	n := newNode(t)
+	for name, refused := range map[string]bool{"app": true, "ms2m-gate": false} {
+		dir := bundle(t, fmt.Sprintf(`{"process":{"user":{"uid":65420}},"annotations":{"io.kubernetes.cri.container-type":"container",
+			"io.kubernetes.cri.container-name":%q,"io.kubernetes.cri.sandbox-uid":%q}}`, name, pod))
+		calls, failure := n.runc(t, "create --bundle "+dir+" id")
+		if !refused {
+			require.Empty(t, failure)
+			continue
+		}
+		require.Empty(t, calls)
+		require.Contains(t, failure, `container "app" runs as user 65420, which is the gate's: choose another with runAsUser`)
+	}
+}
+
 func TestMissingRuncIsExplained(t *testing.T) {
 	n := newNode(t)
 	require.NoError(t, os.Remove(n.path("runc")))
