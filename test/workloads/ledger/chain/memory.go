@@ -1,8 +1,9 @@
 package chain
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/sha256"
-	"math/rand/v2"
 )
 
 const mebibyte = 1 << 20
@@ -44,13 +45,20 @@ func ExpectedMemory(mebibytes int) Memory {
 	return Memory{Mebibytes: mebibytes, Checksum: Digest(h.Sum(nil))}
 }
 
-// pages yields the content, a mebibyte at a time, in a buffer that it uses again.
+// pages yields the content, a mebibyte at a time, in a buffer that it uses again: the keystream of AES-256 in counter
+// mode, which every language has at hand.
 func pages(mebibytes int) func(yield func([]byte) bool) {
 	return func(yield func([]byte) bool) {
-		source := rand.NewChaCha8(sha256.Sum256([]byte("ledger ballast")))
+		key := sha256.Sum256([]byte("ledger ballast"))
+		block, err := aes.NewCipher(key[:])
+		if err != nil {
+			panic(err) // the key has the right length
+		}
+		keystream := cipher.NewCTR(block, make([]byte, block.BlockSize()))
 		page := make([]byte, mebibyte)
 		for range mebibytes {
-			_, _ = source.Read(page) // never fails
+			clear(page)
+			keystream.XORKeyStream(page, page)
 			if !yield(page) {
 				return
 			}

@@ -19,12 +19,11 @@ import (
 // Names of the workload and where it finds the test cluster's broker, whose users' passwords are their names.
 const (
 	Name         = "ledger"
-	Image        = "ms2m.dev/ledger:dev"
 	Port         = 8080
 	BrokerSecret = "ledger-broker" //nolint:gosec // the name of a Secret, not a credential
 
-	appURI = "amqp://app:app@rabbitmq.rabbitmq.svc.cluster.local:5672/"
-	logURI = "amqp://ms2m:ms2m@rabbitmq.rabbitmq.svc.cluster.local:5672/"
+	appURI = "amqp://app:app@rabbitmq.rabbitmq.svc.cluster.local:5672"
+	logURI = "amqp://ms2m:ms2m@rabbitmq.rabbitmq.svc.cluster.local:5672"
 
 	logTLSURI = "amqps://ms2m:ms2m@rabbitmq.rabbitmq.svc.cluster.local:5671/"
 	tlsSecret = "broker-tls" //nolint:gosec // the name of a Secret, not a credential
@@ -32,12 +31,12 @@ const (
 	// user is root without any capability: CRIU needs CAP_SYS_RESOURCE on the node to read the limits of another user's
 	// process, and the machines of tests may lack it. On an ordinary node any user but the gate's will do.
 	user = 0
-	// overheadMebibytes is what the process needs beside its ballast.
-	overheadMebibytes = 64
 )
 
 // Options of a ledger. The zero value of a field is its default.
 type Options struct {
+	// App that keeps the ledger, default Go.
+	App App
 	// Namespace, default Name.
 	Namespace string
 	// Node on which the pod starts, past the scheduler. Not a node selector: a copy of the pod must be free to run
@@ -58,6 +57,9 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
+	if o.App.Image == "" {
+		o.App = Go
+	}
 	setDefault(&o.Namespace, Name)
 	setDefault(&o.CPU, "500m")
 	setDefault(&o.Service, 5*time.Millisecond)
@@ -228,8 +230,9 @@ func container(o Options) corev1.Container {
 	yes, no := true, false
 	return corev1.Container{
 		Name:            Name,
-		Image:           Image,
+		Image:           o.App.Image,
 		ImagePullPolicy: corev1.PullIfNotPresent,
+		Command:         o.App.Command(o.Mebibytes),
 		Args: []string{
 			"consume",
 			"--service=" + o.Service.String(),
@@ -246,7 +249,7 @@ func container(o Options) corev1.Container {
 		Ports: []corev1.ContainerPort{{Name: "http", ContainerPort: Port}},
 		Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{
 			corev1.ResourceCPU:    resource.MustParse(o.CPU),
-			corev1.ResourceMemory: *resource.NewQuantity(int64(o.Mebibytes+overheadMebibytes)<<20, resource.BinarySI),
+			corev1.ResourceMemory: *resource.NewQuantity(int64(o.Mebibytes+o.App.overheadMebibytes)<<20, resource.BinarySI),
 		}},
 		SecurityContext: &corev1.SecurityContext{
 			AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &yes,
