@@ -37,17 +37,24 @@ func (c *Cluster) LoadProduct(ctx context.Context, progress *build.Progress, nam
 	if err != nil {
 		return err
 	}
-	nodes, err := c.nodes()
+	return c.importEverywhere(ctx, archives)
+}
+
+// LoadLedgers puts the ledgers in other languages than Go into every node, build.LedgersImage. Few clusters need them,
+// and they are large.
+func (c *Cluster) LoadLedgers(ctx context.Context, progress *build.Progress) error {
+	s, err := c.load()
 	if err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	for _, n := range nodes {
-		for _, archive := range archives {
-			group.Go(func() error { return c.importImage(ctx, n, archive) })
-		}
+	archive, err := build.Ledgers(ctx, &build.Cache{Dir: s.Cache}, s.Root, progress)
+	if err != nil {
+		return err
 	}
-	return group.Wait()
+	if err := c.addImages(archive); err != nil {
+		return err
+	}
+	return c.importEverywhere(ctx, []string{archive})
 }
 
 // buildProduct builds what is there of the product and returns the image archives, which new nodes will get too.
@@ -74,7 +81,12 @@ func (c *Cluster) buildProduct(ctx context.Context, progress *build.Progress, na
 			return nil, err
 		}
 	}
-	return archives, c.update(func(s *state) {
+	return archives, c.addImages(archives...)
+}
+
+// addImages lets new nodes get these archives.
+func (c *Cluster) addImages(archives ...string) error {
+	return c.update(func(s *state) {
 		for _, archive := range archives {
 			if !slices.Contains(s.Images, archive) {
 				s.Images = append(s.Images, archive)
@@ -112,6 +124,20 @@ func (c *Cluster) buildNodeInit(ctx context.Context, to string) error {
 // builtPath is the same for each build of a working tree: Go does not link again what has not changed.
 func builtPath(s state, name string) string {
 	return filepath.Join(s.Cache, "product", build.Hash(s.Root), name)
+}
+
+func (c *Cluster) importEverywhere(ctx context.Context, archives []string) error {
+	nodes, err := c.nodes()
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, n := range nodes {
+		for _, archive := range archives {
+			group.Go(func() error { return c.importImage(ctx, n, archive) })
+		}
+	}
+	return group.Wait()
 }
 
 func (c *Cluster) importAll(ctx context.Context, n Node) error {

@@ -74,9 +74,7 @@ func rabbitmqImage(cache *Cache, root Artifact) Artifact {
 		Make: func(ctx context.Context, dst string) (err error) {
 			layerFile := dst + ".layer"
 			defer func() { err = errors.Join(err, os.RemoveAll(layerFile)) }()
-			err = command{}.run(ctx, "tar", "-C", cache.Path(root), "--numeric-owner", "--sort=name", "--exclude=./dev/*",
-				"--exclude=./proc/*", "--exclude=./var/lib/rabbitmq/*", "-cf", layerFile, ".")
-			if err != nil {
+			if err := packRoot(ctx, layerFile, cache.Path(root), "--exclude=./var/lib/rabbitmq/*"); err != nil {
 				return err
 			}
 			return writeImage(dst, RabbitMQImage, layerFile, v1.Config{
@@ -86,4 +84,10 @@ func rabbitmqImage(cache *Cache, root Artifact) Artifact {
 			})
 		},
 	}
+}
+
+// packRoot packs a root file system; args of tar, options and further files, come before it.
+func packRoot(ctx context.Context, dst, root string, args ...string) error {
+	args = append([]string{"--numeric-owner", "--sort=name", "--exclude=./dev/*", "--exclude=./proc/*", "-cf", dst}, args...)
+	return command{}.run(ctx, "tar", append(args, "-C", root, ".")...)
 }
