@@ -44,6 +44,8 @@ type Options struct {
 	Bandwidth int64
 	// Limits of the archives that are received.
 	Limits archive.Limits
+	// Removed, if set, tells at the end whether the agent is taken away from the cluster.
+	Removed func(context.Context) bool
 }
 
 // Agent of one node.
@@ -109,8 +111,20 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Go(func() error { return serve(ctx, observed, observed.Serve) })
 	group.Go(func() error { a.active.watch(ctx); return nil })
 	group.Go(func() error { a.sweepOften(ctx); return nil })
+	group.Go(func() error { a.labelOften(ctx); return nil })
 	a.log.Info("agent is up", "node", a.options.NodeName, "listen", a.options.Listen)
-	return group.Wait()
+	return errors.Join(group.Wait(), a.leave(context.WithoutCancel(ctx)))
+}
+
+// leave takes the labels off the node when the agent is removed, and not when it only starts anew.
+func (a *Agent) leave(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if a.options.Removed == nil || !a.options.Removed(ctx) {
+		return nil
+	}
+	a.log.Info("agent is removed: taking its labels off the node")
+	return a.unlabel(ctx)
 }
 
 // serve until the context is done; then running requests get a moment to end.

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -8,31 +9,37 @@ import (
 	"os"
 
 	"ms2m.dev/ms2m-descheduler/pkg/agent/client"
+	"ms2m.dev/ms2m-descheduler/pkg/api/v1alpha1"
 	"ms2m.dev/ms2m-descheduler/pkg/fcc"
 )
 
 // node tells what keeps this node from being source or target.
-func (a *Agent) node(r *http.Request) (any, error) {
+func (a *Agent) node(r *http.Request) (any, error) { return a.report(r.Context()), nil }
+
+func (a *Agent) report(ctx context.Context) client.Node {
 	n := client.Node{Name: a.options.NodeName}
+	if cpuinfo, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		n.CPU = cpuFeatures(string(cpuinfo))
+		n.CPUClass = cpuClass(n.CPU)
+	}
 	if err := writable(a.options.Root); err != nil {
 		n.Problems = append(n.Problems, fmt.Sprintf("the folder %s cannot be written: %v", a.options.Root, err))
 	}
 	if err := writable(a.options.Checkpoints); err != nil {
 		n.Problems = append(n.Problems, fmt.Sprintf("the kubelet's folder of checkpoints cannot be written: %v", err))
 	}
-	if err := a.kubelet.Check(r.Context()); err != nil {
+	if err := a.kubelet.Check(ctx); err != nil {
 		n.Problems = append(n.Problems, err.Error())
 	}
 	n.Problems = append(n.Problems, a.wrapper(&n)...)
-	return n, nil
+	return n
 }
 
-// wrapper fills in what the runtime wrapper has recorded. It does so when the container runtime starts or the first
-// prepared pod comes: before that nothing is known, which is no problem.
+// wrapper fills in what the runtime wrapper has recorded, which it does when a container runtime with its handler starts.
 func (a *Agent) wrapper(n *client.Node) []string {
 	rec, err := fcc.ReadNodeRecord(a.options.Root)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return []string{"no container runtime has started here yet with the runtime handler " + v1alpha1.RuntimeClass + ": does the DaemonSet ms2m-node run on this node, and what does it log?"}
 	}
 	if err != nil {
 		return []string{err.Error()}

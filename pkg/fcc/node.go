@@ -13,8 +13,10 @@ import (
 // node's programs.
 type NodeRecord struct {
 	// Runc, CRIU and Kernel are versions; empty when the program does not run.
-	Runc     string    `json:"runc"`
-	CRIU     string    `json:"criu"`
+	Runc string `json:"runc"`
+	CRIU string `json:"criu"`
+	// CRIUPath is the program that the wrapper dumps and restores with.
+	CRIUPath string    `json:"criuPath,omitempty"`
 	Kernel   string    `json:"kernel"`
 	Recorded time.Time `json:"recorded"`
 }

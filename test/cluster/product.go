@@ -19,19 +19,23 @@ import (
 type program struct {
 	name, pkg string
 	image     bool
+	// node says that the image also has what is installed on nodes: the runtime wrapper and CRIU.
+	node bool
 }
+
+// wrapper is in the image of the agent, whose DaemonSet ms2m-node installs it.
+var wrapper = program{name: "ms2m-runc", pkg: "./cmd/ms2m-runc"}
 
 var product = []program{
-	{"ms2m-descheduler", "./cmd/ms2m-descheduler", true},
-	{"ms2m-agent", "./cmd/ms2m-agent", true},
-	{"ms2m-gate", "./cmd/ms2m-gate", true},
-	{"ledger", "./test/workloads/ledger", true},
-	{"ms2m-runc", "./cmd/ms2m-runc", false},
-	{"kubectl-ms2m", "./cmd/kubectl-ms2m", false},
+	{name: "ms2m-descheduler", pkg: "./cmd/ms2m-descheduler", image: true},
+	{name: "ms2m-agent", pkg: "./cmd/ms2m-agent", image: true, node: true},
+	{name: "ms2m-gate", pkg: "./cmd/ms2m-gate", image: true},
+	{name: "ledger", pkg: "./test/workloads/ledger", image: true},
+	{name: "kubectl-ms2m", pkg: "./cmd/kubectl-ms2m"},
 }
 
-// LoadProduct builds the product's programs from the working tree and puts them into the running cluster: images into
-// every node, the runtime wrapper into /opt/bin. With names only those. Pods that run are not restarted.
+// LoadProduct builds the product's programs from the working tree and puts them as images into every node of the running
+// cluster. With names only those. Pods that run are not restarted.
 func (c *Cluster) LoadProduct(ctx context.Context, progress *build.Progress, names ...string) error {
 	archives, err := c.buildProduct(ctx, progress, names...)
 	if err != nil {
@@ -104,8 +108,15 @@ func (c *Cluster) buildProgram(ctx context.Context, s state, p program) (string,
 	if !p.image {
 		return "", install(binary, c.Bin(p.name))
 	}
+	var more []string
+	if p.node {
+		more = []string{builtPath(s, wrapper.name), s.CRIU}
+		if err := build.GoBuild(ctx, s.Root, wrapper.pkg, more[0]); err != nil {
+			return "", err
+		}
+	}
 	archive := filepath.Join(c.dir, "images", p.name+".tar")
-	return archive, build.BinaryImage(archive, "ms2m.dev/"+p.name+":dev", binary)
+	return archive, build.BinaryImage(archive, "ms2m.dev/"+p.name+":dev", binary, more...)
 }
 
 // buildNodeInit builds the nodes' PID 1.

@@ -25,6 +25,8 @@ type state struct {
 	// NodeRoot is the nodes' lower file system, NodeInit their PID 1.
 	NodeRoot string `json:"nodeRoot"`
 	NodeInit string `json:"nodeInit"`
+	// CRIU is the folder of the CRIU that the product's image has.
+	CRIU string `json:"criu"`
 	// Sysctls are the host's values before the cluster, by path.
 	Sysctls map[string]string `json:"sysctls"`
 	// Firewall says that rules were added to the host's iptables.

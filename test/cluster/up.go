@@ -122,7 +122,7 @@ func (c *Cluster) prepare(ctx context.Context, o Options, a *build.Artifacts, pr
 	}
 	nodeInit := filepath.Join(c.dir, "node-init")
 	err := c.update(func(s *state) {
-		*s = state{Root: o.Root, Cache: o.Cache.Dir, NodeRoot: a.NodeRoot, NodeInit: nodeInit}
+		*s = state{Root: o.Root, Cache: o.Cache.Dir, NodeRoot: a.NodeRoot, NodeInit: nodeInit, CRIU: a.CRIU}
 		for _, name := range []string{build.PauseImage, build.CoreDNSImage, build.RabbitMQImage} {
 			s.Images = append(s.Images, a.Images[name])
 		}

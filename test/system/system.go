@@ -93,9 +93,28 @@ func (s *System) awaitProduct(ctx context.Context) error {
 			return false, "", err
 		}
 		want := a.Status.DesiredNumberScheduled
-		done := a.Status.ObservedGeneration >= a.Generation && want > 0 && a.Status.NumberReady == want
-		return done, fmt.Sprintf("%d of %d agents are ready", a.Status.NumberReady, want), nil
+		if a.Status.ObservedGeneration < a.Generation || want == 0 || a.Status.NumberReady < want {
+			return false, fmt.Sprintf("%d of %d agents are ready", a.Status.NumberReady, want), nil
+		}
+		return s.nodesAreReady(ctx, int(want))
 	})
+}
+
+// nodesAreReady looks for so many nodes that the agents have found ready.
+func (s *System) nodesAreReady(ctx context.Context, want int) (bool, string, error) {
+	nodes := &corev1.NodeList{}
+	if err := s.API.List(ctx, nodes); err != nil {
+		return false, "", err
+	}
+	ready, seen := 0, ""
+	for _, n := range nodes.Items {
+		if n.Labels[v1alpha1.LabelNodeReady] == "true" {
+			ready++
+		} else {
+			seen += fmt.Sprintf("; node %s: %s", n.Name, n.Annotations[v1alpha1.AnnotationNodeProblems])
+		}
+	}
+	return ready == want, fmt.Sprintf("%d of %d nodes are ready%s", ready, want, seen), nil
 }
 
 // Say tells a person what happens.

@@ -74,6 +74,9 @@ type Node struct {
 	Runc   string `json:"runc,omitempty"`
 	CRIU   string `json:"criu,omitempty"`
 	Kernel string `json:"kernel,omitempty"`
+	// CPU are the features of the node's processors that programs may depend on, CPUClass a name for that set.
+	CPU      []string `json:"cpu,omitempty"`
+	CPUClass string   `json:"cpuClass,omitempty"`
 	// Problems that keep the node from being a source or a target, in words for people; empty when it is ready.
 	Problems []string `json:"problems,omitempty"`
 }

@@ -33,6 +33,20 @@ const (
 	ConditionActive corev1.PodConditionType = "ms2m.dev/Active"
 )
 
+// What the agents write on nodes.
+const (
+	// LabelNodeReady is "true" on nodes whose pods can be migrated, from and to. Prepared pods run nowhere else.
+	LabelNodeReady = "ms2m.dev/ready"
+	// LabelNodeCRIU, LabelNodeKernel and LabelNodeRuntime are versions.
+	LabelNodeCRIU    = "ms2m.dev/criu"
+	LabelNodeKernel  = "ms2m.dev/kernel"
+	LabelNodeRuntime = "ms2m.dev/runtime"
+	// LabelNodeCPU is the same on nodes whose processors have the same features.
+	LabelNodeCPU = "ms2m.dev/cpu"
+	// AnnotationNodeProblems tells people why a node is not ready.
+	AnnotationNodeProblems = "ms2m.dev/problems"
+)
+
 // Fixed names and numbers that several parts must agree on.
 const (
 	RuntimeClass     = "ms2m"

@@ -112,6 +112,7 @@ func (w *wrapper) checkpoint(c command) error {
 		return w.replace() // it hands a descriptor through
 	}
 	cmd := exec.Command(w.Runc, w.args...) // #nosec G204 -- the node's runtime
+	cmd.Env = w.environ()
 	var output bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &output, &output
 	err := runTied(cmd)
@@ -130,6 +131,7 @@ func (w *wrapper) checkpoint(c command) error {
 func (w *wrapper) run(args ...string) error {
 	cmd := exec.Command(w.Runc, args...) // #nosec G204 -- the node's runtime
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = w.environ()
 	return runTied(cmd)
 }
 
@@ -144,6 +146,6 @@ func runTied(cmd *exec.Cmd) error {
 
 // replace this process by runc with the same arguments.
 func (w *wrapper) replace() error {
-	err := unix.Exec(w.Runc, append([]string{w.Runc}, w.args...), os.Environ())
+	err := unix.Exec(w.Runc, append([]string{w.Runc}, w.args...), w.environ())
 	return fmt.Errorf("executing %s: %w: name the node's runc in %s", w.Runc, err, configFile)
 }

@@ -11,6 +11,8 @@ import (
 // Artifacts are the paths of everything that a cluster is started from.
 type Artifacts struct {
 	NodeRoot string
+	// CRIU is a folder with CRIU and the libraries that it needs.
+	CRIU string
 	// Programs maps a binary's name to its path.
 	Programs map[string]string
 	// Images are OCI archives: PauseImage, CoreDNSImage and RabbitMQImage.
@@ -40,8 +42,9 @@ func All(ctx context.Context, cache *Cache, root string, progress *Progress) (_ 
 	for name, a := range images {
 		result.Images[name] = cache.Path(a)
 	}
-	result.NodeRoot = cache.Path(node)
-	artifacts = append(artifacts, node, images[PauseImage], broker, images[RabbitMQImage], dns)
+	criu := criuFolder(cache, node)
+	result.NodeRoot, result.CRIU = cache.Path(node), cache.Path(criu)
+	artifacts = append(artifacts, node, criu, images[PauseImage], broker, images[RabbitMQImage], dns)
 	if err := cache.makeMissing(ctx, artifacts, progress); err != nil {
 		return nil, fmt.Errorf("building the cluster's parts: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -110,18 +111,54 @@ func writeArchive(dst, name string, img v1.Image, l *layer) (err error) {
 		w.Close())
 }
 
-// BinaryImage writes an image of one static binary at /NAME, its entrypoint.
-func BinaryImage(dst, imageName, binary string) (err error) {
+// BinaryImage writes an image of one static binary at /NAME, its entrypoint, with further files and folders beside it.
+func BinaryImage(dst, imageName, binary string, more ...string) (err error) {
 	layerFile := dst + ".layer"
 	defer func() { err = errors.Join(err, os.Remove(layerFile)) }()
-	if err := binaryLayer(layerFile, binary); err != nil {
+	if err := layerOf(layerFile, append([]string{binary}, more...)); err != nil {
 		return fmt.Errorf("packing %s: %w", binary, err)
 	}
 	return writeImage(dst, imageName, layerFile, v1.Config{Entrypoint: []string{"/" + filepath.Base(binary)}})
 }
 
-func binaryLayer(dst, binary string) (err error) {
-	in, err := os.Open(binary)
+// layerOf writes a layer with the files and folders at its top.
+func layerOf(dst string, paths []string) (err error) {
+	f, err := os.Create(dst)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	w := tar.NewWriter(f)
+	for _, top := range paths {
+		err := filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			name, err := filepath.Rel(filepath.Dir(top), path)
+			if err != nil {
+				return err
+			}
+			return addEntry(w, name, path, d)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return w.Close()
+}
+
+func addEntry(w *tar.Writer, name, path string, d fs.DirEntry) error {
+	switch {
+	case d.IsDir():
+		return w.WriteHeader(&tar.Header{Typeflag: tar.TypeDir, Name: name, Mode: 0o755, ModTime: time.Unix(0, 0)})
+	case d.Type() == fs.ModeSymlink:
+		link, err := os.Readlink(path)
+		if err != nil {
+			return err
+		}
+		return w.WriteHeader(&tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: link, Mode: 0o777, ModTime: time.Unix(0, 0)})
+	}
+	in, err := os.Open(path)
 	if err != nil {
 		return err
 	}
@@ -130,13 +167,7 @@ func binaryLayer(dst, binary string) (err error) {
 	if err != nil {
 		return err
 	}
-	f, err := os.Create(dst)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	w := tar.NewWriter(f)
-	return errors.Join(addFile(w, filepath.Base(binary), 0o755, in, info.Size()), w.Close())
+	return addFile(w, name, 0o755, in, info.Size())
 }
 
 // addFile adds a file with a fixed time, so that the same content is the same archive.

@@ -19,6 +19,7 @@ var hostNeeds = []struct{ found, packageName string }{
 	{"/usr/include/seccomp.h", "libseccomp-dev"},
 	{"ip", "iproute2"},
 	{"nft", "nftables"},
+	{"patchelf", "patchelf"},
 }
 
 // MissingPackages lists the packages to install on this host.

@@ -188,7 +188,7 @@ func TestKilledWrapperStartsNothing(t *testing.T) {
 	// The loop runs on the node, because the moment is short.
 	killer, err := world.NodeCommand(t.Context(), world.nodes[1], "sh", "-c",
 		"until grep -q restoring "+file+" 2>/dev/null; do :; done; for p in /proc/[0-9]*; do"+
-			" [ \"$(readlink $p/exe)\" = /opt/bin/ms2m-runc ] && grep -qa create $p/cmdline && kill -9 ${p#/proc/}; done; true")
+			" [ \"$(readlink $p/exe)\" = /opt/ms2m/bin/ms2m-runc ] && grep -qa create $p/cmdline && kill -9 ${p#/proc/}; done; true")
 	require.NoError(t, err)
 	require.NoError(t, killer.Start())
 	deliver(t, r, world.nodes[0], target)

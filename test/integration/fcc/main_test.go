@@ -1,7 +1,7 @@
 //go:build integration
 
-// Package fcc moves the memory of a pod between the nodes of a real cluster: kubelet, containerd, runc and CRIU, agents
-// from their manifest, the runtime wrapper behind its RuntimeClass.
+// Package fcc moves the memory of a pod between the nodes of a real cluster: kubelet, containerd, runc and CRIU, and of
+// the product what is on nodes, installed by its manifests.
 package fcc
 
 import (
@@ -20,7 +20,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
-	nodev1 "k8s.io/api/node/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
@@ -65,7 +64,7 @@ func run(ctx context.Context, m *testing.M) (code int, err error) {
 	if dir := os.Getenv(cluster.Env); dir != "" {
 		world.Cluster, err = cluster.Attach(dir)
 		if err == nil {
-			err = world.LoadProduct(ctx, build.NewProgress(os.Stderr), "ms2m-agent", "ms2m-runc")
+			err = world.LoadProduct(ctx, build.NewProgress(os.Stderr), "ms2m-agent")
 		}
 	} else {
 		world.Cluster, err = cluster.Up(ctx, cluster.Options{Out: os.Stderr})
@@ -85,7 +84,13 @@ func run(ctx context.Context, m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// install the image, the agents with certificates of their own, and the RuntimeClass.
+// manifests of what is on nodes.
+var manifests = []string{"namespace.yaml", "runtimeclass.yaml", "node", "agent"}
+
+// system is the namespace of the agents.
+const system = "ms2m-system"
+
+// install the image and the node's side of the product. There is no controller: the tests are in its place.
 func install(ctx context.Context) error {
 	config, err := world.RESTConfig()
 	if err != nil {
@@ -104,79 +109,89 @@ func install(ctx context.Context) error {
 			return err
 		}
 	}
-	manifest, err := os.ReadFile(filepath.Join(root, "manifests/agent/agent.yaml"))
-	if err != nil {
+	for _, m := range manifests {
+		if err := kustomize(ctx, "apply", m, "--server-side"); err != nil {
+			return err
+		}
+	}
+	if err := identities(ctx); err != nil {
 		return err
 	}
-	agents, err := agentObjects(string(manifest))
-	if err != nil {
+	if err := world.Apply(ctx, "apiVersion: v1\nkind: Namespace\nmetadata: {name: "+namespace+"}"); err != nil {
 		return err
 	}
-	if err := world.Apply(ctx, agents); err != nil {
-		return err
-	}
-	if _, err := world.Kubectl(ctx, "-n", namespace, "rollout", "status", "daemonset/ms2m-agent", "--timeout=60s"); err != nil {
-		return err
+	for _, args := range []string{
+		"-n " + system + " rollout status daemonset/ms2m-node --timeout=120s",
+		"-n " + system + " rollout status daemonset/ms2m-agent --timeout=60s",
+		"wait --for=jsonpath={.metadata.labels.ms2m\\.dev/ready}=true --timeout=60s nodes " + strings.Join(world.nodes, " "),
+	} {
+		if _, err := world.Kubectl(ctx, strings.Fields(args)...); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// agentObjects are the manifest's, in the tests' namespace, with what they need there.
-func agentObjects(manifest string) (string, error) {
+// kustomize does something with a manifest, a file or a folder.
+func kustomize(ctx context.Context, do, manifest string, args ...string) error {
+	path, flag := filepath.Join(root, "manifests", manifest), "-f"
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		flag = "-k"
+	}
+	_, err := world.Kubectl(ctx, append([]string{do, flag, path}, args...)...)
+	return err
+}
+
+// identities lets the tests speak as the controller: with its certificate, if there is one, else with one of their own
+// authority, which the agents get too.
+func identities(ctx context.Context) (err error) {
+	if world.identity, err = os.MkdirTemp("", "fcc-test-"); err != nil {
+		return err
+	}
+	files := map[string][]byte{}
+	if secret, err := world.kube.CoreV1().Secrets(system).Get(ctx, "ms2m-controller-tls", metav1.GetOptions{}); err == nil {
+		files = secret.Data
+	} else if files, err = issue(ctx); err != nil {
+		return err
+	}
+	for file, b := range files {
+		if err := os.WriteFile(filepath.Join(world.identity, file), b, 0o600); err != nil {
+			return err
+		}
+	}
+	config, err := client.Identity(world.identity).ClientTLS()
+	if err != nil {
+		return err
+	}
+	world.agents = client.NewPool(world.kube.CoreV1().Pods(system), config)
+	return nil
+}
+
+// issue certificates for the agents and return the controller's.
+func issue(ctx context.Context) (map[string][]byte, error) {
 	ca, err := certs.NewCA("fcc-test")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "fcc-test-")
-	if err != nil {
-		return "", err
-	}
-	world.identity = dir
 	pairs := map[string]certs.Pair{}
 	for _, name := range []string{v1alpha1.AgentIdentity, v1alpha1.ControllerIdentity} {
 		if pairs[name], err = ca.Issue(certs.Request{CommonName: name, DNSNames: []string{name}}); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
-	controller := pairs[v1alpha1.ControllerIdentity]
-	for file, b := range map[string][]byte{"tls.crt": controller.Cert, "tls.key": controller.Key, "ca.crt": ca.Cert} {
-		if err := os.WriteFile(filepath.Join(dir, file), b, 0o600); err != nil {
-			return "", err
-		}
-	}
-	config, err := client.Identity(dir).ClientTLS()
+	controller, agent := pairs[v1alpha1.ControllerIdentity], pairs[v1alpha1.AgentIdentity]
+	secret, err := yaml.Marshal(corev1.Secret{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: metav1.ObjectMeta{Name: "ms2m-agent-tls", Namespace: system},
+		Type: corev1.SecretTypeTLS, Data: map[string][]byte{"tls.crt": agent.Cert, "tls.key": agent.Key, "ca.crt": ca.Cert},
+	})
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	world.agents = client.NewPool(world.kube.CoreV1().Pods(namespace), config)
-	agent := pairs[v1alpha1.AgentIdentity]
-	var objects []string
-	for _, o := range []any{
-		corev1.Namespace{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"}, ObjectMeta: metav1.ObjectMeta{Name: namespace}},
-		nodev1.RuntimeClass{TypeMeta: metav1.TypeMeta{APIVersion: "node.k8s.io/v1", Kind: "RuntimeClass"}, ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.RuntimeClass}, Handler: v1alpha1.RuntimeClass},
-		corev1.Secret{
-			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: metav1.ObjectMeta{Name: "ms2m-agent-tls", Namespace: namespace},
-			Data: map[string][]byte{"tls.crt": agent.Cert, "tls.key": agent.Key, "ca.crt": ca.Cert},
-		},
-	} {
-		b, err := yaml.Marshal(o)
-		if err != nil {
-			return "", err
-		}
-		objects = append(objects, string(b))
-	}
-	// The roles are the cluster's and may be there for the product's own agents.
-	manifest = strings.ReplaceAll(manifest, "namespace: ms2m-system", "namespace: "+namespace)
-	for _, kind := range []string{"ClusterRole", "ClusterRoleBinding"} {
-		manifest = strings.ReplaceAll(manifest, "kind: "+kind+"\nmetadata:\n  name: ms2m-agent", "kind: "+kind+"\nmetadata:\n  name: "+namespace)
-		manifest = strings.ReplaceAll(manifest, "kind: "+kind+"\n  name: ms2m-agent", "kind: "+kind+"\n  name: "+namespace)
-	}
-	return strings.Join(append(objects, manifest), "---\n"), nil
+	return map[string][]byte{"tls.crt": controller.Cert, "tls.key": controller.Key, "ca.crt": ca.Cert}, world.Apply(ctx, string(secret))
 }
 
 func remove(ctx context.Context) error {
-	_, err := world.Kubectl(ctx, "delete", "--wait", "--ignore-not-found", "namespace/"+namespace,
-		"clusterrole/"+namespace, "clusterrolebinding/"+namespace)
+	_, err := world.Kubectl(ctx, "delete", "--wait", "--ignore-not-found", "namespace/"+namespace)
 	return errors.Join(err, os.RemoveAll(world.identity))
 }
 
