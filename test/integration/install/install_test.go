@@ -49,7 +49,9 @@ func (n *node) eventually(condition func() bool, what string) {
 
 func (n *node) labels() map[string]string {
 	n.t.Helper()
-	var meta struct{ Metadata struct{ Labels, Annotations map[string]string } }
+	var meta struct {
+		Metadata struct{ Labels, Annotations map[string]string }
+	}
 	require.NoError(n.t, json.Unmarshal([]byte(n.kubectl("get node node1 -o json")), &meta))
 	labels := map[string]string{}
 	for k, v := range meta.Metadata.Labels {
@@ -134,4 +136,3 @@ spec:
   terminationGracePeriodSeconds: 1
   containers: [{name: app, image: "ms2m.dev/rabbitmq:4", imagePullPolicy: Never, command: [sleep, inf]}]
 `
-
