@@ -86,6 +86,13 @@ func (w *wrapper) create(c command) error {
 		if err := errors.Join(fcc.CheckIDs(podUID), fcc.CheckContainer(name)); err != nil {
 			return fmt.Errorf("reading annotations of the container runtime: %w", err)
 		}
+		if byCRIO(s.object("annotations")) {
+			// CRI-O has no container for the sandbox itself, unless containers of the pod share their processes.
+			w.recordNodeOnce()
+			if err := prepareSandbox(s); err != nil {
+				return err
+			}
+		}
 		if err := w.prepareContainer(s, podUID, name); err != nil {
 			return err
 		}

@@ -89,8 +89,7 @@ func (s *spec) list(object map[string]any, key string) []any {
 
 func (s *spec) annotation(key string) string {
 	a, _ := s.tree["annotations"].(map[string]any)
-	v, _ := a[key].(string)
-	return v
+	return annotationOf(a, key)
 }
 
 // namespace returns the path of a namespace that the container joins, "" if it gets its own or the node's.

@@ -74,8 +74,17 @@ func (w *wrapper) state(c command) (state, error) {
 	if err != nil {
 		return s, fmt.Errorf("reading container's state: %w", err)
 	}
-	if err := json.Unmarshal(out, &s); err != nil {
+	var found struct {
+		Annotations map[string]any `json:"annotations"`
+	}
+	if err := errors.Join(json.Unmarshal(out, &s), json.Unmarshal(out, &found)); err != nil {
 		return s, fmt.Errorf("decoding container's state: %w", err)
+	}
+	if s.Annotations == nil {
+		s.Annotations = map[string]string{}
+	}
+	for key := range ofCRIO {
+		s.Annotations[key] = annotationOf(found.Annotations, key)
 	}
 	return s, nil
 }
