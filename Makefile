@@ -42,6 +42,10 @@ test-integration: ## The product on a real two-node cluster (root)
 bench: ## Migrations at several rates, in out/bench.json and out/bench.svg (root)
 	go run ./test/bench --memory $(MEMORY) --service $(SERVICE)
 
+.PHONY: bench-delivery
+bench-delivery: ## Deliveries of checkpoints against plain copies and images, in out/bench-delivery.json (root)
+	go run ./test/bench/delivery
+
 .PHONY: chaos
 chaos: ## Migrations while controller, gates, agents and pods are killed (root)
 	MS2M_CHAOS_RUNS=$${MS2M_CHAOS_RUNS:-20} go test -tags integration -count 1 -timeout 120m -v -run TestChaos ./test/integration/system
