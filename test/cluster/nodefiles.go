@@ -121,6 +121,9 @@ func (c *Cluster) writeNodeFiles(n Node, upper string) error {
 	}
 	for path, content := range files {
 		target := filepath.Join(upper, path)
+		if _, err := os.Stat(target); err == nil {
+			continue // a node that comes back finds its disk as it was
+		}
 		err := errors.Join(os.MkdirAll(filepath.Dir(target), 0o755), os.WriteFile(target, content, 0o600))
 		if err != nil {
 			return fmt.Errorf("configuring %s: %w", n.Name, err)
