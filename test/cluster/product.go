@@ -2,9 +2,7 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -191,24 +189,9 @@ func install(from, to string) error {
 		return err
 	}
 	if err := os.Link(from, tmp); err != nil {
-		if err := copyFile(from, tmp); err != nil {
+		if err := build.CopyFile(from, tmp); err != nil {
 			return fmt.Errorf("installing %s: %w", to, err)
 		}
 	}
 	return os.Rename(tmp, to)
-}
-
-func copyFile(from, to string) (err error) {
-	in, err := os.Open(from)
-	if err != nil {
-		return err
-	}
-	defer in.Close() //nolint:errcheck // opened for reading
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY, 0o755)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, out.Close()) }()
-	_, err = io.Copy(out, in)
-	return err
 }

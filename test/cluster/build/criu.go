@@ -2,7 +2,9 @@ package build
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,12 +28,12 @@ func criuFolder(cache *Cache, root Artifact) Artifact {
 				return err
 			}
 			program := filepath.Join(dst, "criu")
-			if err := copyFile(filepath.Join(cache.Path(root), "usr/sbin/criu"), program); err != nil {
+			if err := CopyFile(filepath.Join(cache.Path(root), "usr/sbin/criu"), program); err != nil {
 				return err
 			}
 			loader := ""
 			for _, l := range libraries {
-				if err := copyFile(filepath.Join(cache.Path(root), l), filepath.Join(dst, "lib", filepath.Base(l))); err != nil {
+				if err := CopyFile(filepath.Join(cache.Path(root), l), filepath.Join(dst, "lib", filepath.Base(l))); err != nil {
 					return err
 				}
 				if strings.HasPrefix(filepath.Base(l), "ld-linux") {
@@ -60,10 +62,18 @@ func librariesOf(ctx context.Context, root, program string) ([]string, error) {
 	return paths, nil
 }
 
-func copyFile(from, to string) error {
-	content, err := os.ReadFile(from)
+// CopyFile copies a program.
+func CopyFile(from, to string) (err error) {
+	in, err := os.Open(from)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(to, content, 0o755)
+	defer in.Close() //nolint:errcheck // opened for reading
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY, 0o755)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	_, err = io.Copy(out, in)
+	return err
 }

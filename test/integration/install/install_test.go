@@ -124,7 +124,7 @@ func TestNodeIsPreparedAndGivenBack(t *testing.T) {
 		return n.kubectl("-n ms2m-system get pods -l app.kubernetes.io/name=ms2m-node -o name") == ""
 	}, "the installer has ended")
 	require.NotEqual(t, restarted, n.containerd())
-	require.Empty(t, n.exec("sh", "-c", "ls -A /opt/ms2m /var/lib/ms2m | grep -v :; ls /etc/containerd/conf.d /usr/local/sbin/criu 2>/dev/null; true"))
+	require.Empty(t, n.exec("sh", "-c", "find /opt/ms2m /var/lib/ms2m -mindepth 1; ls -d /etc/containerd/conf.d /usr/local/sbin/criu 2>/dev/null; true"))
 }
 
 const pod = `
