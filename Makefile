@@ -10,7 +10,7 @@ CONTROLLER_GEN := go run sigs.k8s.io/controller-tools/cmd/controller-gen@v0.21.0
 GOLANGCI_LINT  := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 CLUSTER        := go run ./test/cluster/cmd/cluster
 
-# Of the demo and the benchmark: messages per second, MiB of memory, service time, migrations in a row, nodes.
+# Of the demo and the benchmark of migrations: messages per second, MiB of memory, service time, migrations in a row, nodes.
 RATE    ?= 50
 MEMORY  ?= 64
 SERVICE ?= 5ms
@@ -38,9 +38,20 @@ test-unit: ## Unit tests, under two minutes, no root
 test-integration: ## The product on a real two-node cluster (root)
 	go test -tags integration -p 1 -count 1 -timeout 60m -v ./test/broker ./test/cluster ./test/integration/...
 
+# Parts of the benchmark, one after the other.
+PART ?= gate migrations
+
 .PHONY: bench
-bench: ## Migrations at several rates, in out/bench.json and out/bench.svg (root)
-	go run ./test/bench --memory $(MEMORY) --service $(SERVICE)
+bench: ## Measure all, or only what PART names: gate, migrations (root)
+	for part in $(PART); do $(MAKE) --no-print-directory bench-$$part; done
+
+.PHONY: bench-gate
+bench-gate: ## What the gate costs, in out/bench-gate.json and out/bench-gate.svg (root)
+	go run ./test/bench gate
+
+.PHONY: bench-migrations
+bench-migrations: ## Migrations at several rates, in out/bench.json and out/bench.svg (root)
+	go run ./test/bench migrations --memory $(MEMORY) --service $(SERVICE)
 
 .PHONY: bench-delivery
 bench-delivery: ## Deliveries of checkpoints against plain copies and images, in out/bench-delivery.json (root)

@@ -58,11 +58,16 @@ func writeJSON(path string, value any) error {
 	if err := encoder.Encode(value); err != nil {
 		return fmt.Errorf("encoding result: %w", err)
 	}
+	return writeFile(path, "result", text.Bytes())
+}
+
+// writeFile makes its folder, too.
+func writeFile(path, what string, content []byte) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return fmt.Errorf("making the result's folder: %w", err)
+		return fmt.Errorf("making the %s's folder: %w", what, err)
 	}
-	if err := os.WriteFile(path, text.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("writing result: %w", err)
+	if err := os.WriteFile(path, content, 0o644); err != nil {
+		return fmt.Errorf("writing %s: %w", what, err)
 	}
 	return nil
 }
