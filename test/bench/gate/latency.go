@@ -18,7 +18,7 @@ const (
 	latencyRate = 1000
 	latencySize = 1024
 	// patience with the last messages of a round.
-	patience = 10 * time.Second
+	patience = time.Minute
 )
 
 // latency of messages, each from before the producer's publish until the sink has the output.
