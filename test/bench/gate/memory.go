@@ -57,14 +57,14 @@ func (b *bench) loaded(ctx context.Context) (_ uint64, err error) {
 	defer cancel()
 	run, ctx := errgroup.WithContext(ctx)
 	for range busyApps {
-		slow, err := newSlowReader(b.broker, gate.uri)
-		if err != nil {
-			return 0, err
+		slow, failed := newSlowReader(b.broker, gate.uri)
+		if failed != nil {
+			return 0, failed
 		}
 		defer func() { err = errors.Join(err, slow.close()) }()
-		p, err := newPipeline(b.broker, gate.uri)
-		if err != nil {
-			return 0, err
+		p, failed := newPipeline(b.broker, gate.uri)
+		if failed != nil {
+			return 0, failed
 		}
 		defer func() { err = errors.Join(err, p.close()) }()
 		run.Go(func() error {
