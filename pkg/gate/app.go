@@ -2,7 +2,6 @@ package gate
 
 import (
 	"fmt"
-	"math"
 
 	"ms2m.dev/ms2m-descheduler/pkg/gate/amqp"
 	"ms2m.dev/ms2m-descheduler/pkg/gate/control"
@@ -254,8 +253,11 @@ func (c *core) settle(ch *channel, f amqp.Frame) error {
 	}
 	tag := s.Tag
 	if tag == 0 && s.Multiple {
+		if ch.Gets {
+			return c.settleFetched(ch, f)
+		}
 		// "All so far" must not reach deliveries that wait in the gate.
-		if tag = ch.Tags.Last(); ch.Tags.Len() == 0 {
+		if tag = ch.Tags.Highest(); tag == 0 {
 			return nil
 		}
 	}
@@ -266,12 +268,21 @@ func (c *core) settle(ch *channel, f amqp.Frame) error {
 	c.taken(n)
 	switch {
 	case tag > ch.Tags.Last() || tag == 0:
-		amqp.SetTag(f, math.MaxUint64) // unknown to the app, so unknown to the broker: it closes the channel
+		ch.unknownTag = tag
+		amqp.SetTag(f, unknownTag) // unknown to the app, so unknown to the broker: it closes the channel
 	case tag <= ch.TagOffset:
 		return nil // settled in the replay
 	default:
 		amqp.SetTag(f, tag-ch.TagOffset)
 	}
+	ch.link.broker.put(f.Raw)
+	c.pump()
+	return nil
+}
+
+// settleFetched settles all that the app has got on a channel with basic.get: what it fetched is not followed.
+func (c *core) settleFetched(ch *channel, f amqp.Frame) error {
+	c.taken(ch.Tags.Settle(ch.Tags.Last(), true))
 	ch.link.broker.put(f.Raw)
 	c.pump()
 	return nil

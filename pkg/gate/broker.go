@@ -54,6 +54,7 @@ func (c *core) onBroker(l *link, f amqp.Frame) error {
 		if err != nil {
 			return err
 		}
+		f = ch.inTagsOfApp(f, text)
 		ch.closing = true
 		// What the app is sending has no effect any more.
 		ch.fromApp, ch.output, ch.deferred = amqp.Content{}, nil, nil

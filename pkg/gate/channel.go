@@ -55,6 +55,8 @@ type channel struct {
 	closing bool
 	// lastQueue declared, which an empty queue name means.
 	lastQueue string
+	// unknownTag that the app has used, for which the broker got another.
+	unknownTag uint64
 }
 
 // pending is an answer that is due.

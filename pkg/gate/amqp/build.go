@@ -47,6 +47,15 @@ func AppendNack(dst []byte, channel uint16, tag uint64) []byte {
 	return method(dst, channel, BasicNack).u64(tag).u8(2).end()
 }
 
+// WithCloseText is a channel.close with another text.
+func WithCloseText(f Frame, text string) Frame {
+	c := args(f)
+	code := c.u16()
+	c.short()
+	f.Raw = method(nil, f.Channel, ChannelClose).u16(code).short(text).raw(c.b).end()
+	return f
+}
+
 // AppendConnectionClose appends connection.close.
 func AppendConnectionClose(dst []byte, e *Error) []byte {
 	return method(dst, 0, ConnectionClose).u16(e.Code).short(e.Text).u16(0).u16(0).end()

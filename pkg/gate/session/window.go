@@ -99,6 +99,16 @@ func (w *Window) Len() int { return w.n }
 // Last number added or skipped.
 func (w *Window) Last() uint64 { return w.last }
 
+// Highest unsettled number; 0 when all are settled.
+func (w *Window) Highest() uint64 {
+	for i := len(w.open) - 1; w.n > 0 && i >= w.start; i-- {
+		if w.open[i] {
+			return w.first + uint64(i-w.start)
+		}
+	}
+	return 0
+}
+
 // Numbers that are unsettled, ascending.
 func (w *Window) Numbers() []uint64 {
 	var out []uint64

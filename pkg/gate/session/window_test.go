@@ -41,9 +41,12 @@ func TestWindow(t *testing.T) {
 				require.Equal(t, len(open), w.Len())
 				require.Equal(t, last, w.Last())
 				require.Equal(t, append([]uint64{}, open...), append([]uint64{}, w.Numbers()...))
+				highest := uint64(0)
 				for _, o := range open {
 					require.True(t, w.Has(o))
+					highest = o
 				}
+				require.Equal(t, highest, w.Highest())
 				require.False(t, w.Has(last+1))
 			},
 		})
