@@ -99,6 +99,22 @@ func TestFreeze(t *testing.T) {
 	require.NoError(t, <-declared)
 }
 
+// TestAlarm: whoever publishes is blocked, until the alarm is over.
+func TestAlarm(t *testing.T) {
+	b := run(t, Options{})
+	conn, err := amqp091.Dial(b.URI(App))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.CloseDeadline(time.Now().Add(time.Second)) })
+	blocked := conn.NotifyBlocked(make(chan amqp091.Blocking, 2))
+	ch, err := conn.Channel()
+	require.NoError(t, err)
+	require.NoError(t, b.RaiseAlarm(t.Context()))
+	require.NoError(t, ch.Publish("", "nowhere", false, false, amqp091.Publishing{}))
+	require.True(t, (<-blocked).Active)
+	require.NoError(t, b.ClearAlarm(t.Context()))
+	require.False(t, (<-blocked).Active)
+}
+
 // TestNothingIsLeft: with PID 1 all its processes end, and mounts never were the host's.
 func TestNothingIsLeft(t *testing.T) {
 	b := run(t, Options{})

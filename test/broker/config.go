@@ -34,7 +34,7 @@ load_definitions = /etc/rabbitmq/definitions.json
 log.console = true
 log.console.level = info
 # The broker sees the whole machine's memory and disk.
-vm_memory_high_watermark.absolute = 1GiB
+vm_memory_high_watermark.absolute = %d
 disk_free_limit.absolute = 100MB
 `
 
@@ -63,7 +63,7 @@ func (b *Broker) configure(o Options) error {
 	data := filepath.Join(b.folder, dataFolder)
 	err := errors.Join(os.Chmod(b.folder, 0o755), os.Mkdir(data, 0o755), os.Chown(data, user, user),
 		os.Mkdir(filepath.Join(b.folder, configFolder), 0o755))
-	config := fmt.Sprintf(settings, b.listener(b.ports.amqp))
+	config := fmt.Sprintf(settings, b.listener(b.ports.amqp), memoryLimit)
 	if o.TLS {
 		config += fmt.Sprintf(tlsSettings, b.listener(b.ports.amqps))
 		err = errors.Join(err, b.makeCertificates(o))
