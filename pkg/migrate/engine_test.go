@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
@@ -267,6 +268,18 @@ func TestHandOverTooLong(t *testing.T) {
 		}
 		return faultNone
 	}
+	have := w.reconcile(m)
+	require.Equal(t, v1alpha1.PhaseRolledBack, have.Status.Phase)
+	require.Equal(t, "HandOverTooLong", meta.FindStatusCondition(have.Status.Conditions, conditionRollingBack).Reason)
+	w.requireOneActive(have)
+}
+
+// TestAppThatDoesNotRest: the gate waits without end for an app to acknowledge what it has; the migration does not.
+func TestAppThatDoesNotRest(t *testing.T) {
+	m := migration()
+	m.Spec.MaxPause.Duration, m.Spec.Cutoff.MaxReplay.Duration = time.Millisecond, time.Millisecond
+	w := newWorld(t, m, sourcePod())
+	w.restless = true
 	have := w.reconcile(m)
 	require.Equal(t, v1alpha1.PhaseRolledBack, have.Status.Phase)
 	require.Equal(t, "HandOverTooLong", meta.FindStatusCondition(have.Status.Conditions, conditionRollingBack).Reason)

@@ -16,7 +16,14 @@ func handOver(ctx context.Context, r *run) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := gate.HandOver(ctx, r.command()); err != nil {
+	bound := r.m.Spec.MaxPause.Duration + r.m.Spec.Cutoff.MaxReplay.Duration
+	// The gate itself waits without end for an app that does not acknowledge what it has.
+	within, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	switch err := gate.HandOver(within, r.command()); {
+	case err != nil && ctx.Err() == nil && within.Err() != nil:
+		return 0, fail("HandOverTooLong", "the app has not come to rest within maxPause and maxReplay together, %s", bound)
+	case err != nil:
 		return 0, gateFailure("handing over", err)
 	}
 	source, target, err := r.observeReplay(ctx)
@@ -30,7 +37,6 @@ func handOver(ctx context.Context, r *run) (time.Duration, error) {
 	if target.Mode == control.ModeReplayed {
 		return 0, nil
 	}
-	bound := r.m.Spec.MaxPause.Duration + r.m.Spec.Cutoff.MaxReplay.Duration
 	if held := r.m.Status.HandOverHeldSince; held != nil && r.clock.Now().Sub(held.Time) > bound {
 		return 0, fail("HandOverTooLong", "the target has not replayed the rest of the log within maxPause and maxReplay together, %s: %d of %d entries, %d consumers",
 			bound, target.Replayed, source.Logged, target.Consumers)

@@ -52,6 +52,8 @@ type world struct {
 	made int
 	// fault is asked at every call of an agent or a gate.
 	fault func(call string, n int) fault
+	// restless: the source's app does not acknowledge what it has.
+	restless bool
 }
 
 type fault int
@@ -484,8 +486,12 @@ func (c *gateClient) Release(_ context.Context, r control.ReleaseRequest) error 
 	})
 }
 
-func (c *gateClient) HandOver(_ context.Context, r control.Command) error {
+func (c *gateClient) HandOver(ctx context.Context, r control.Command) error {
 	return c.do("hand over", r, func(g *gate) error {
+		if c.w.restless {
+			<-ctx.Done()
+			return ctx.Err()
+		}
 		if g.Mode != control.ModeLogging && g.Mode != control.ModeHandedOver {
 			return wrongMode(g)
 		}
