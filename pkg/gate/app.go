@@ -23,9 +23,28 @@ func (c *core) parks(l *link, f amqp.Frame) bool {
 		}
 		return f.Type != amqp.FrameHeartbeat
 	case control.ModeReplayed:
-		return m == amqp.BasicPublish
+		return hasEffects(f)
 	default:
 		return false
+	}
+}
+
+// hasEffects tells of a frame of the app whether it would change something at the broker, or break a replay. Frames of a
+// content come after their method.
+func hasEffects(f amqp.Frame) bool {
+	if f.Type != amqp.FrameMethod {
+		return false
+	}
+	switch m := f.Method(); m {
+	case amqp.ChannelOpen, amqp.ChannelClose, amqp.ChannelCloseOk, amqp.ChannelFlow, amqp.ChannelFlowOk,
+		amqp.ExchangeDeclare, amqp.QueueBind, amqp.ExchangeBind, amqp.BasicQos, amqp.ConfirmSelect,
+		amqp.BasicConsume, amqp.BasicCancel:
+		return false
+	case amqp.QueueDeclare:
+		d, err := amqp.DecodeQueueDeclare(f)
+		return err == nil && d.Queue == ""
+	default:
+		return m.Class() != amqp.ClassConnection
 	}
 }
 
@@ -116,9 +135,13 @@ func (c *core) onAppMethod(ch *channel, f amqp.Frame) error {
 	case amqp.BasicRecover, amqp.BasicRecoverAsync:
 		c.forget(ch)
 	case amqp.ChannelClose:
+		if ch.Tags.Len() > 0 && !c.between() {
+			c.breaks("the app closed a channel with deliveries that it had not settled")
+		}
 		ch.closing = true
 		c.forget(ch)
 	case amqp.ChannelCloseOk:
+		c.forget(ch)
 		ch.link.drop(ch.ID)
 	case amqp.BasicGet:
 		ch.Gets = true
@@ -183,6 +206,9 @@ func (c *core) request(ch *channel, f amqp.Frame) error {
 		p.done = func(amqp.Frame) { ch.setQos(q) }
 	case amqp.ConfirmSelect:
 		ch.selectConfirms()
+	case amqp.BasicRecover:
+		// What had been sent before the broker got the request is sent again, too.
+		p.done = func(amqp.Frame) { c.forget(ch) }
 	case amqp.QueueDeclare:
 		if p.done, err = c.declared(ch, f); err != nil {
 			return err
@@ -206,7 +232,11 @@ func (c *core) register(ch *channel, k amqp.Consume, subscribed bool) {
 		c.breaks("the app subscribed an auto-acknowledging consumer during the migration")
 	}
 	c.orders++
-	ch.Consumers = append(ch.Consumers, &session.Consumer{Consume: k, Qos: ch.Qos, Order: c.orders, Subscribed: subscribed})
+	consumer := &session.Consumer{Consume: k, Qos: ch.Qos, Order: c.orders, Subscribed: subscribed}
+	ch.Consumers = append(ch.Consumers, consumer)
+	if c.cancelled {
+		ch.cancel(consumer) // it was asked for before the others were cancelled
+	}
 }
 
 func (ch *channel) setQos(q amqp.Qos) {
@@ -265,6 +295,7 @@ func (c *core) settle(ch *channel, f amqp.Frame) error {
 	if s.Multiple && n > 1 {
 		ch.Batches = true
 	}
+	c.decided(settlementOf(f.Method(), s), n)
 	c.taken(n)
 	switch {
 	case tag > ch.Tags.Last() || tag == 0:

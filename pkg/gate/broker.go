@@ -61,6 +61,7 @@ func (c *core) onBroker(l *link, f amqp.Frame) error {
 		c.forget(ch)
 		c.interrupted(fmt.Sprintf("the broker closed a channel: %d %s", code, text))
 	case amqp.ChannelCloseOk:
+		c.forget(ch)
 		l.drop(ch.ID)
 	}
 	if _, err := ch.toApp.Step(f); err != nil {
@@ -136,9 +137,15 @@ func (c *core) got(ch *channel, f amqp.Frame) error {
 // onBrokerContent passes header and body frames, or collects them.
 func (c *core) onBrokerContent(ch *channel, f amqp.Frame) error {
 	if ch.incoming == nil {
+		ends, err := ch.toApp.Step(f)
+		if err != nil {
+			return err
+		}
 		ch.link.app.put(f.Raw)
-		_, err := ch.toApp.Step(f)
-		return err
+		if ends {
+			ch.passed()
+		}
+		return nil
 	}
 	ends, err := ch.arriving.Step(f)
 	if err != nil {

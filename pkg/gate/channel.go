@@ -49,8 +49,9 @@ type channel struct {
 	output *output
 	// pending answers of the broker, in the order of the requests.
 	pending []pending
-	// deferred frames to the broker wait for the end of the app's content.
-	deferred []byte
+	// deferred frames to the broker wait for the end of the app's content; later frames to the app, for the end of a
+	// content that passes.
+	deferred, later []byte
 	// closing: channel.close was seen; the broker forgets what is on the channel.
 	closing bool
 	// lastQueue declared, which an empty queue name means.
@@ -66,8 +67,9 @@ type pending struct {
 	tag string
 	// own: the gate asked; the app does not see the answer.
 	own bool
-	// local answers, which the gate gives itself, wait here for earlier ones.
+	// local answers, which the gate gives itself, wait here for earlier ones. given is called when that is so.
 	local []byte
+	given func()
 	done  func(amqp.Frame)
 }
 
@@ -99,12 +101,9 @@ func (ch *channel) ask(reply amqp.Method, tag string, request []byte, done func(
 }
 
 // answer the app in the broker's place, after answers that are due before.
-func (ch *channel) answer(b []byte) {
-	if len(ch.pending) == 0 {
-		ch.link.app.put(b)
-		return
-	}
-	ch.pending = append(ch.pending, pending{local: b})
+func (ch *channel) answer(b []byte, given func()) {
+	ch.pending = append(ch.pending, pending{local: b, given: given})
+	ch.flushLocal()
 }
 
 // reply takes an answer of the broker and returns whose it is; ok is false when none was due.
@@ -129,9 +128,30 @@ func (ch *channel) reply(f amqp.Frame) (p pending, ok bool) {
 
 // flushLocal sends the local answers that nothing is due before.
 func (ch *channel) flushLocal() {
-	for len(ch.pending) > 0 && ch.pending[0].local != nil {
-		ch.link.app.put(ch.pending[0].local)
+	for len(ch.pending) > 0 && ch.pending[0].reply == 0 {
+		p := ch.pending[0]
 		ch.pending = ch.pending[1:]
+		ch.tell(p.local)
+		if p.given != nil {
+			p.given()
+		}
+	}
+}
+
+// tell the app something in frames of the gate's own, after a content that passes.
+func (ch *channel) tell(b []byte) {
+	if ch.toApp.Open() {
+		ch.later = append(ch.later, b...)
+		return
+	}
+	ch.link.app.put(b)
+}
+
+// passed: the end of a content that passes has gone to the app.
+func (ch *channel) passed() {
+	if len(ch.later) > 0 {
+		ch.link.app.put(ch.later)
+		ch.later = nil
 	}
 }
 

@@ -99,7 +99,7 @@ func (g *Gate) become(change func(*record)) error {
 	defer g.recMu.Unlock()
 	rec := g.rec
 	change(&rec)
-	if err := rec.write(g.cfg.Folder); err != nil {
+	if err := g.out.store(rec); err != nil {
 		return err
 	}
 	if rec.Mode != g.rec.Mode {
@@ -125,7 +125,7 @@ func (g *Gate) openLog(ctx context.Context, queue string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, logTimeout)
 	defer cancel()
-	conn, err := replaylog.Dial(ctx, g.cfg.BrokerURI, g.cfg.TLS)
+	conn, err := replaylog.Dial(ctx, g.cfg.BrokerURI, g.cfg.TLS, g.out.dial)
 	if err == nil && queue != "" {
 		if err = conn.Declare(ctx, queue); err != nil {
 			conn.Close()
@@ -180,7 +180,7 @@ func (g *Gate) deleteLog(conn *replaylog.Conn, queue string) error {
 	if conn != nil && conn.Delete(ctx, queue) == nil {
 		return nil
 	}
-	conn, err := replaylog.Dial(ctx, g.cfg.BrokerURI, g.cfg.TLS)
+	conn, err := replaylog.Dial(ctx, g.cfg.BrokerURI, g.cfg.TLS, g.out.dial)
 	if err != nil {
 		return err
 	}

@@ -37,8 +37,8 @@ type core struct {
 	waiting deliveries
 	// unacked deliveries at the app, over all channels. In serial modes the next one is forwarded when it is 0.
 	unacked int
-	// pausing: the source hands over and gives nothing more once the app has settled all.
-	pausing bool
+	// pausing: the source hands over and gives nothing more once the app has settled all. cancelled: its consumers are.
+	pausing, cancelled bool
 	// lastFed is the consumer of the last delivery forwarded; progress, when one was last forwarded or settled.
 	lastFed  consumerKey
 	progress time.Time
@@ -50,11 +50,12 @@ type core struct {
 	trouble string
 
 	// Since the cut.
-	log     appender
-	entries uint64
-	digest  replaylog.Digest
-	outputs outputs
-	replay  replay
+	log       appender
+	entries   uint64
+	digest    replaylog.Digest
+	outputs   outputs
+	decisions decisions
+	replay    replay
 }
 
 // consumerKey of a consumer among all of the gate.
@@ -114,9 +115,10 @@ func (c *core) setMode(m control.Mode) {
 	c.changed.Broadcast()
 }
 
-// breaks records why the migration can no longer end exactly; the first reason stays.
+// breaks records why the migration can no longer end exactly; the first reason stays. A target that has verified its
+// replay is never broken: its commit may have been decided already.
 func (c *core) breaks(reason string) {
-	if c.broken == "" && c.migrating() {
+	if c.broken == "" && c.migrating() && c.mode != control.ModeReplayed {
 		c.broken = reason
 	}
 	c.changed.Broadcast()
@@ -147,6 +149,16 @@ func (c *core) logging() bool {
 		return true
 	default:
 		return false
+	}
+}
+
+// between tells whether deliveries that the app has are neither logged nor replayed.
+func (c *core) between() bool {
+	switch c.mode {
+	case control.ModeLogging, control.ModeHandingOver, control.ModeReplaying:
+		return false
+	default:
+		return true
 	}
 }
 
@@ -220,12 +232,13 @@ func (c *core) lost(l *link) {
 		}
 	default: // nothing is under way that the connection would be needed for
 	}
+	c.pump()
 	c.changed.Broadcast()
 }
 
 // reopen a source: consumers that were cancelled at the broker are subscribed again where they stopped.
 func (c *core) reopen() {
-	c.broken, c.pausing = "", false
+	c.broken, c.pausing, c.cancelled = "", false, false
 	for _, d := range c.waiting.take(func(*delivery) bool { return true }) {
 		c.forward(d)
 	}
@@ -235,5 +248,5 @@ func (c *core) reopen() {
 
 // cut begins the counts of what comes after it.
 func (c *core) cut() {
-	c.entries, c.digest, c.outputs = 0, replaylog.Digest{}, outputs{}
+	c.entries, c.digest, c.outputs, c.decisions = 0, replaylog.Digest{}, outputs{}, decisions{}
 }

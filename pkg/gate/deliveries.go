@@ -2,6 +2,7 @@ package gate
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"time"
 
@@ -67,9 +68,9 @@ func (c *core) pump() {
 	case control.ModeHolding:
 		c.feedBatch()
 	case control.ModeLogging, control.ModeHandingOver:
-		for len(c.waiting.list) > 0 && c.next(c.waiting.list[0]) {
+		for i := c.next(); i >= 0; i = c.next() {
 			piped := c.unacked > 0
-			d := c.waiting.remove(0)
+			d := c.waiting.remove(i)
 			c.append(d, piped)
 			c.forward(d)
 		}
@@ -79,16 +80,21 @@ func (c *core) pump() {
 	}
 }
 
-// next tells whether a delivery may follow now: when all before it are settled; or else, for an app that settles in
-// batches, when it goes to the same consumer and the app has been quiet.
-func (c *core) next(d *delivery) bool {
+// next delivery that may follow now, or -1: the first, when all before it are settled; or else, for an app that settles
+// in batches and has been quiet, the first on the channel of the batch.
+func (c *core) next() int {
 	if c.unacked == 0 {
-		return !c.pausing
+		if c.pausing || len(c.waiting.list) == 0 {
+			return -1
+		}
+		return 0
 	}
-	if !d.ch.Batches || c.lastFed != (consumerKey{d.ch, d.consumer.Tag}) {
-		return false
+	batch := c.lastFed.ch
+	i := slices.IndexFunc(c.waiting.list, func(d *delivery) bool { return d.ch == batch })
+	if i < 0 || !batch.Batches || !c.quiet() {
+		return -1
 	}
-	return c.quiet()
+	return i
 }
 
 // quiet tells whether the app has settled nothing for so long that it seems to wait for more. Else it looks again later.
@@ -123,9 +129,12 @@ func (c *core) forward(d *delivery) {
 		return
 	}
 	c.lastFed = consumerKey{d.ch, d.consumer.Tag}
-	d.ch.link.app.build(func(dst []byte) []byte {
-		return amqp.AppendDelivery(dst, d.ch.ID, d.ch.link.Tune.FrameMax, d.msg)
-	})
+	add := func(dst []byte) []byte { return amqp.AppendDelivery(dst, d.ch.ID, d.ch.link.Tune.FrameMax, d.msg) }
+	if d.ch.toApp.Open() {
+		d.ch.later = add(d.ch.later)
+		return
+	}
+	d.ch.link.app.build(add)
 }
 
 // give counts a delivery that goes to the app, and that it must settle unless the consumer acknowledges automatically.
@@ -176,14 +185,18 @@ func (c *core) append(d *delivery, piped bool) {
 
 // identify a consumer as another gate can find it again.
 func (c *core) identify(k *session.Consumer) replaylog.Consumer {
-	id := replaylog.Consumer{Queue: k.Queue, Tag: k.Tag}
-	for _, other := range c.consumersOf(k.Queue) {
-		if other.consumer == k {
-			id.Index = id.Of
-		}
-		id.Of++
-	}
+	all := c.consumersOf(k.Queue)
+	id := replaylog.Consumer{Queue: k.Queue, Tag: k.Tag, Of: len(all), Tags: tagsOf(all)}
+	id.Index = max(0, slices.IndexFunc(all, func(a attached) bool { return a.consumer == k }))
 	return id
+}
+
+func tagsOf(all []attached) uint64 {
+	tags := make([]string, len(all))
+	for i, a := range all {
+		tags[i] = a.consumer.Tag
+	}
+	return replaylog.TagsOf(tags)
 }
 
 // attached is a consumer with its channel.

@@ -29,7 +29,7 @@ func (g *Gate) dial(app net.Conn, sealed bool) (net.Conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(g.ending, dialTimeout)
 	defer cancel()
-	conn, err := to.Dial(ctx, address)
+	conn, err := g.out.dial(ctx, to, address)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the broker at %s: %w", address, err)
 	}

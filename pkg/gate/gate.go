@@ -38,11 +38,12 @@ type Config struct {
 // Gate between one app and its broker.
 type Gate struct {
 	cfg  Config
+	out  outside
 	core *core
 	hold holdSeconds
 
 	// commands serializes commands; what they hold while they wait for the app is op.
-	commands sync.Mutex
+	commands turn
 	op       *operation
 	cut      *control.Cut
 	expiry   *time.Timer
@@ -61,8 +62,10 @@ type Gate struct {
 }
 
 // New gate in the recorded mode.
-func New(cfg Config) (*Gate, error) {
-	rec, found, err := readRecord(cfg.Folder)
+func New(cfg Config) (*Gate, error) { return newGate(cfg, newOutside(cfg.Folder)) }
+
+func newGate(cfg Config, out outside) (*Gate, error) {
+	rec, found, err := out.load()
 	if err != nil {
 		return nil, err
 	}
@@ -70,10 +73,10 @@ func New(cfg Config) (*Gate, error) {
 		rec.Mode = cfg.Start
 	}
 	rec = rec.afterCrash()
-	if err := rec.write(cfg.Folder); err != nil {
+	if err := out.store(rec); err != nil {
 		return nil, err
 	}
-	g := &Gate{cfg: cfg, rec: rec, core: newCore(rec.Mode), hold: newHoldSeconds()}
+	g := &Gate{cfg: cfg, out: out, rec: rec, core: newCore(rec.Mode), hold: newHoldSeconds(), commands: newTurn()}
 	g.core.broken = rec.Broken
 	g.ending, g.end = context.WithCancel(context.Background())
 	return g, nil

@@ -62,9 +62,7 @@ func (g *Gate) stop(ctx context.Context) ([]byte, error) {
 	if err := c.pause(ctx); err != nil {
 		return nil, err
 	}
-	for _, a := range c.consumersOf("") {
-		a.ch.cancel(a.consumer)
-	}
+	c.cancelAll()
 	if err := c.drain(ctx, c.stopped); err != nil {
 		return nil, err
 	}
@@ -73,10 +71,19 @@ func (g *Gate) stop(ctx context.Context) ([]byte, error) {
 	return c.end().Append(nil)
 }
 
+// cancelAll consumers at the broker.
+func (c *core) cancelAll() {
+	c.cancelled = true
+	for _, a := range c.consumersOf("") {
+		a.ch.cancel(a.consumer)
+	}
+}
+
 // end of the log.
 func (c *core) end() *replaylog.End {
 	end := &replaylog.End{
 		Entries: c.entries, Digest: c.digest, Outputs: c.outputs.count, OutputsDigest: c.outputs.digest,
+		Decisions: c.decisions.digest,
 	}
 	for _, a := range c.consumersOf("") {
 		end.Consumers = append(end.Consumers, c.identify(a.consumer))

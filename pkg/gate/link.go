@@ -57,7 +57,7 @@ func (g *Gate) serve(app net.Conn) {
 	}
 	l := newLink()
 	l.abort = func() { abort(app); abort(broker) }
-	l.unread = func() bool { return unread(app) }
+	l.unread = func() bool { return g.out.unread(app) }
 	l.linger = func() {
 		deadline := time.Now().Add(lingerTimeout)
 		_ = app.SetDeadline(deadline)
@@ -126,7 +126,7 @@ func (g *Gate) admit(app net.Conn, r *amqp.Reader) bool {
 // admits tells whether new connections of the app may go on.
 func (c *core) admits() bool {
 	switch c.mode {
-	case control.ModeOpen, control.ModeHolding, control.ModeHeld, control.ModeLogging:
+	case control.ModeOpen, control.ModeHolding, control.ModeHeld, control.ModeLogging, control.ModeHandingOver:
 		return true
 	case control.ModeReplaying, control.ModeReplayed:
 		return c.broken == ""

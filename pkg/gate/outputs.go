@@ -48,3 +48,40 @@ func (o *output) add(f amqp.Frame) {
 	}
 	o.hash.Write(f.Payload())
 }
+
+// decisions of the app, since the cut, about the deliveries that it had.
+type decisions struct {
+	settled uint64
+	digest  replaylog.Digest
+}
+
+// settlement is how a delivery was settled.
+type settlement byte
+
+const (
+	acknowledged settlement = iota
+	requeued
+	rejected
+)
+
+func settlementOf(m amqp.Method, s amqp.Settlement) settlement {
+	switch {
+	case m == amqp.BasicAck:
+		return acknowledged
+	case s.Requeue:
+		return requeued
+	default:
+		return rejected
+	}
+}
+
+// decided how n deliveries are settled. An app that takes a message on one side and refuses it on the other is in
+// another state there. What is acknowledged is only counted: how many acknowledgements it takes is a matter of time.
+func (c *core) decided(how settlement, n int) {
+	for range n {
+		c.decisions.settled++
+		if how != acknowledged {
+			c.decisions.digest = c.decisions.digest.Next(binary.BigEndian.AppendUint64([]byte{byte(how)}, c.decisions.settled))
+		}
+	}
+}

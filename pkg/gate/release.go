@@ -64,11 +64,13 @@ func (g *Gate) startLog(ctx context.Context, queue string) (*replaylog.Writer, e
 	}
 	if g.record().Log != queue {
 		if err := g.logConn.Declare(ctx, queue); err != nil {
+			_ = g.closeLog("")
 			return nil, refuse(control.ReasonBroker, "%v", err)
 		}
 	}
 	w, err := g.logConn.NewWriter(ctx, queue, g.breaks)
 	if err != nil {
+		_ = g.closeLog("") // the next try dials anew
 		return nil, refuse(control.ReasonBroker, "%v", err)
 	}
 	return w, nil

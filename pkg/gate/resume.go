@@ -8,13 +8,14 @@ import (
 	"ms2m.dev/ms2m-descheduler/pkg/gate/control"
 )
 
-// goOn as if the gate had never been held. The migration stays recorded, with the reason if it is broken.
+// goOn as if the gate had never been held. The migration stays recorded, with the reason if it is broken. A gate that
+// would start open after a crash opens even if that cannot be written.
 func (g *Gate) goOn(epoch int64, broken string) error {
 	now := time.Now()
 	err := g.become(func(rec *record) {
 		rec.Mode, rec.Epoch, rec.Broken, rec.ResumedAt = control.ModeOpen, epoch, broken, &now
 	})
-	if err != nil {
+	if err != nil && g.record().afterCrash().Mode != control.ModeOpen {
 		return err
 	}
 	g.core.mu.Lock()
@@ -22,7 +23,7 @@ func (g *Gate) goOn(epoch int64, broken string) error {
 	g.core.broken = broken
 	g.core.mu.Unlock()
 	g.dropLog()
-	return nil
+	return err
 }
 
 // void the cut. Called with commands held.

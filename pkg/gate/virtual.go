@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
+	"slices"
 
 	"ms2m.dev/ms2m-descheduler/pkg/gate/amqp"
 	"ms2m.dev/ms2m-descheduler/pkg/gate/control"
@@ -75,7 +76,7 @@ func (c *core) declareVirtually(ch *channel, f amqp.Frame) (done bool, err error
 func (c *core) answerVirtually(ch *channel, f amqp.Frame) error {
 	noWait, err := amqp.NoWait(f)
 	if reply := f.Method().Reply(); err == nil && !noWait && reply != 0 {
-		ch.answer(amqp.AppendEmpty(nil, ch.ID, reply))
+		ch.answer(amqp.AppendEmpty(nil, ch.ID, reply), nil)
 	}
 	return err
 }
@@ -88,13 +89,14 @@ func (c *core) consumeVirtually(ch *channel, f amqp.Frame) error {
 	if k.Tag == "" {
 		k.Tag = serverTag()
 	} else if ch.Consumer([]byte(k.Tag)) != nil {
-		c.breaks(fmt.Sprintf("the restored app subscribed the consumer tag %q twice", k.Tag))
-		return nil
+		return &amqp.Error{Code: amqp.CodeNotAllowed, Text: fmt.Sprintf("consumer tag %q is in use", k.Tag)}
 	}
-	c.register(ch, k, false)
+	var ok []byte
 	if !k.NoWait {
-		ch.answer(amqp.AppendConsumerTag(nil, ch.ID, amqp.BasicConsumeOk, k.Tag))
+		ok = amqp.AppendConsumerTag(nil, ch.ID, amqp.BasicConsumeOk, k.Tag)
 	}
+	// Deliveries come after the answer, and that after others that are due.
+	ch.answer(ok, func() { c.register(ch, k, false) })
 	c.pump()
 	return nil
 }
@@ -113,7 +115,7 @@ func (c *core) cancelVirtually(ch *channel, f amqp.Frame) error {
 	}
 	ch.Remove(tag)
 	if !noWait {
-		ch.answer(amqp.AppendConsumerTag(nil, ch.ID, amqp.BasicCancelOk, tag))
+		ch.answer(amqp.AppendConsumerTag(nil, ch.ID, amqp.BasicCancelOk, tag), nil)
 	}
 	return nil
 }
@@ -131,6 +133,7 @@ func (c *core) settleVirtually(ch *channel, f amqp.Frame) error {
 	if n == 0 && s.Tag != 0 {
 		c.breaks(fmt.Sprintf("the restored app settled the delivery %d, which it does not have", s.Tag))
 	}
+	c.decided(settlementOf(f.Method(), s), n)
 	c.replay.settled += uint64(n)
 	c.taken(n)
 	c.pump()
@@ -144,7 +147,7 @@ func (c *core) confirmLocally(ch *channel) {
 		return
 	}
 	k.Offset++
-	ch.link.app.put(amqp.AppendAck(nil, ch.ID, uint64(int64(k.Open.Last())+k.Offset), false))
+	ch.answer(amqp.AppendAck(nil, ch.ID, uint64(int64(k.Open.Last())+k.Offset), false), nil)
 }
 
 // serve the log to the app, in order.
@@ -158,7 +161,7 @@ func (c *core) serve() {
 			return
 		}
 		to, ok := c.match(r.Entry.Consumer)
-		if !ok || c.unacked > 0 && !r.Entry.Piped {
+		if !ok || c.unacked > 0 && !c.pipes(r.Entry, to) {
 			return
 		}
 		c.replay.waiting[0] = replaylog.Record{}
@@ -173,25 +176,40 @@ func (c *core) serve() {
 	}
 }
 
-// match the consumer of an entry: when the queue has as many consumers as it had at the source, by tag if all tags are
-// the same, else by the order of subscription.
+// pipes tells whether an entry may follow one that is not settled: when it did at the source, and, since the app may serve
+// its consumers in any order, when the app has had the time to take that.
+func (c *core) pipes(e *replaylog.Entry, to attached) bool {
+	return e.Piped && (c.lastFed == consumerKey{to.ch, to.consumer.Tag} || c.quiet())
+}
+
+// match the consumer of an entry: when the queue has as many consumers as it had at the source, by tag if they have the
+// same tags and no other consumer has this one, else by the order of subscription.
 func (c *core) match(want replaylog.Consumer) (attached, bool) {
 	all := c.consumersOf(want.Queue)
 	if len(all) < max(want.Of, 1) {
 		return attached{}, false
 	}
-	for _, a := range all {
-		if a.consumer.Tag == want.Tag {
-			return a, true
+	at := min(want.Index, len(all)-1)
+	if tagsOf(all) == want.Tags {
+		named := func(a attached) bool { return a.consumer.Tag == want.Tag }
+		first := slices.IndexFunc(all, named)
+		if first >= 0 && !slices.ContainsFunc(all[first+1:], named) {
+			at = first
 		}
 	}
-	return all[min(want.Index, len(all)-1)], true
+	return all[at], true
 }
 
-// replayed tells whether END is reached, all is settled, all consumers are back and all outputs have come.
+// replayed tells whether END is reached, all is settled, all consumers are back and all outputs have come, none of them
+// half.
 func (c *core) replayed() bool {
 	end := c.replay.end
-	return end != nil && c.unacked == 0 && c.outputs.count >= end.Outputs && len(c.missing()) == 0
+	if end == nil || c.unacked > 0 || c.outputs.count < end.Outputs || len(c.missing()) > 0 {
+		return false
+	}
+	half := false
+	c.each(func(ch *channel) { half = half || ch.output != nil })
+	return !half
 }
 
 // missing consumers of the source.
@@ -221,6 +239,8 @@ func (c *core) verify() string {
 		return fmt.Sprintf("the source published %d outputs, the target %d", r.end.Outputs, c.outputs.count)
 	case r.end.OutputsDigest != c.outputs.digest:
 		return "the target published other outputs than the source"
+	case r.end.Decisions != c.decisions.digest:
+		return "the target settled other deliveries by other means than the source"
 	case len(r.end.Consumers) != len(c.consumersOf("")):
 		return fmt.Sprintf("the source had %d consumers, the target has %d", len(r.end.Consumers), len(c.consumersOf("")))
 	}

@@ -60,6 +60,7 @@ const (
 	CodeSyntaxError      = 502
 	CodeUnexpectedFrame  = 505
 	CodeChannelError     = 504
+	CodeNotAllowed       = 530
 )
 
 func frameError(format string, args ...any) error {

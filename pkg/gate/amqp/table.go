@@ -29,7 +29,7 @@ func CanonicalProperties(dst, props []byte) []byte {
 		before := c.b
 		switch bit {
 		case flagHeaders:
-			out = canonicalTable(out, c.long(), tableDepth)
+			out = appendSized(out, canonicalTable(nil, c.long(), tableDepth))
 			continue
 		case 1 << 12, 1 << 11:
 			c.u8()
@@ -45,7 +45,12 @@ func CanonicalProperties(dst, props []byte) []byte {
 	if c.bad {
 		return append(dst, props...)
 	}
-	return out
+	return append(out, c.b...)
+}
+
+// appendSized makes where b ends a part of the form.
+func appendSized(dst, b []byte) []byte {
+	return append(binary.BigEndian.AppendUint32(dst, uint32(len(b))), b...)
 }
 
 // canonicalTable appends the fields sorted by name.
@@ -63,8 +68,7 @@ func canonicalTable(dst, table []byte, depth int) []byte {
 	sort.SliceStable(fields, func(i, j int) bool { return fields[i].name < fields[j].name })
 	for _, f := range fields {
 		dst = append(append(dst, byte(len(f.name))), f.name...)
-		dst = binary.BigEndian.AppendUint32(dst, uint32(len(f.value)))
-		dst = append(dst, f.value...)
+		dst = appendSized(dst, []byte(f.value))
 	}
 	return dst
 }
@@ -90,7 +94,7 @@ func canonicalValue(dst []byte, c *cursor, depth int) []byte {
 	case 'A':
 		items := &cursor{b: c.long()}
 		for len(items.b) > 0 && !items.bad && depth > 0 {
-			dst = canonicalValue(dst, items, depth-1)
+			dst = appendSized(dst, canonicalValue(nil, items, depth-1))
 		}
 		c.bad = c.bad || items.bad || depth == 0
 		return dst

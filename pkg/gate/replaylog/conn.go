@@ -26,9 +26,12 @@ type Conn struct {
 	socket net.Conn
 }
 
+// Dialer of the broker's socket, over TLS if there is one.
+type Dialer = func(ctx context.Context, t *transport.TLS, address string) (net.Conn, error)
+
 // Dial connects; uri is an amqp URI, or an amqps one, which needs a TLS. Errors do not contain it, since it holds a
 // password.
-func Dial(ctx context.Context, uri string, t *transport.TLS) (*Conn, error) {
+func Dial(ctx context.Context, uri string, t *transport.TLS, dial Dialer) (*Conn, error) {
 	u, err := amqp091.ParseURI(uri)
 	switch {
 	case err != nil:
@@ -44,7 +47,7 @@ func Dial(ctx context.Context, uri string, t *transport.TLS) (*Conn, error) {
 		Heartbeat:  10 * time.Second,
 		Properties: amqp091.Table{"connection_name": "ms2m-gate"},
 		Dial: func(string, string) (_ net.Conn, err error) {
-			if socket.Conn, err = t.Dial(ctx, net.JoinHostPort(u.Host, strconv.Itoa(u.Port))); err != nil {
+			if socket.Conn, err = dial(ctx, t, net.JoinHostPort(u.Host, strconv.Itoa(u.Port))); err != nil {
 				return nil, err
 			}
 			// The client clears it after the handshake.

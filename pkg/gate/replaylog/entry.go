@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
+	"slices"
 
 	"ms2m.dev/ms2m-descheduler/pkg/gate/session"
 )
@@ -17,14 +19,26 @@ const (
 	kindEnd   = 'Z'
 )
 
-// Consumer that a delivery went to, as the target can find it again: by its tag, or when clients make up new tags, by
-// the order of subscription among the consumers of the queue.
+// Consumer that a delivery went to, as the target can find it again: by its tag, when the consumers of the queue have the
+// same tags there, each its own; else, since clients make up new tags, by the order of subscription.
 type Consumer struct {
 	Queue string `json:"queue"`
 	Tag   string `json:"tag"`
 	// Index among the Of consumers of the queue, in the order of their subscription.
 	Index int `json:"index"`
 	Of    int `json:"of"`
+	// Tags of all of them, as TagsOf makes it.
+	Tags uint64 `json:"tags"`
+}
+
+// TagsOf consumers in one number: the same for the same tags in any order.
+func TagsOf(tags []string) uint64 {
+	tags = slices.Sorted(slices.Values(tags))
+	h := fnv.New64a()
+	for _, t := range tags {
+		_, _ = h.Write(append([]byte{byte(len(t))}, t...)) // never fails
+	}
+	return h.Sum64()
 }
 
 // Entry is one delivery.
@@ -49,6 +63,8 @@ type End struct {
 	// Outputs that the source published since the cut, and the digest over them in order.
 	Outputs       uint64 `json:"outputs"`
 	OutputsDigest Digest `json:"outputsDigest"`
+	// Decisions of the app about deliveries that it settled otherwise than by acknowledging them, in order.
+	Decisions Digest `json:"decisions"`
 	// Consumers of the source.
 	Consumers []Consumer `json:"consumers"`
 	// Sessions of the source as it stopped.
@@ -67,7 +83,7 @@ func (e *Entry) Append(dst []byte) []byte {
 		flags |= 2
 	}
 	dst = append(dst, kindEntry, flags)
-	for _, n := range []uint64{e.Seq, uint64(e.Consumer.Index), uint64(e.Consumer.Of)} {
+	for _, n := range []uint64{e.Seq, uint64(e.Consumer.Index), uint64(e.Consumer.Of), e.Consumer.Tags} {
 		dst = binary.AppendUvarint(dst, n)
 	}
 	for _, s := range []string{e.Consumer.Queue, e.Consumer.Tag, e.Exchange, e.RoutingKey} {
@@ -108,7 +124,7 @@ func decodeEntry(b []byte) (*Entry, error) {
 	e := &Entry{Piped: b[1]&1 != 0, Redelivered: b[1]&2 != 0}
 	r := reader{b: b[2:]}
 	e.Seq = r.number()
-	e.Consumer.Index, e.Consumer.Of = int(r.number()), int(r.number())
+	e.Consumer.Index, e.Consumer.Of, e.Consumer.Tags = int(r.number()), int(r.number()), r.number()
 	e.Consumer.Queue, e.Consumer.Tag = string(r.bytes()), string(r.bytes())
 	e.Exchange, e.RoutingKey = string(r.bytes()), string(r.bytes())
 	e.Properties = r.bytes()

@@ -48,6 +48,7 @@ func TestWindow(t *testing.T) {
 				}
 				require.Equal(t, highest, w.Highest())
 				require.False(t, w.Has(last+1))
+				require.Equal(t, append([]uint64{0}, open...)[len(open)], w.Highest())
 			},
 		})
 	})
