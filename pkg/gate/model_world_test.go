@@ -166,6 +166,7 @@ func (w *world) check() {
 		switch p.mode() {
 		case control.ModeOpen, control.ModeHolding, control.ModeHeld, control.ModeLogging, control.ModeHandingOver:
 			active = append(active, p.name)
+		default: // waits to become so, or was
 		}
 	}
 	require.LessOrEqual(w, len(active), 1, "two instances are active")

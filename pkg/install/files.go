@@ -25,12 +25,6 @@ func (n *node) placeWrapper(context.Context) error {
 	return err
 }
 
-// forgetRecord makes the wrapper look again at what the node has, at its next call.
-func (n *node) forgetRecord(context.Context) error {
-	_, err := remove(filepath.Join(n.Root, "node.json"))
-	return err
-}
-
 // placeCRIU puts the image's CRIU beside the wrapper, which takes the newer of this and the node's own. Container runtimes
 // only look whether there is one in their PATH: a node without gets a link there.
 func (n *node) placeCRIU(context.Context) error {

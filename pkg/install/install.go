@@ -98,7 +98,7 @@ func Install(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	defer n.cri.close()
+	defer n.cri.close() //nolint:errcheck // nothing is written through it
 	for _, step := range []func(context.Context) error{n.placeWrapper, n.placeCRIU, n.configureRuntime, n.restartOrTakeBack} {
 		if err := step(ctx); err != nil {
 			return err
@@ -115,7 +115,7 @@ func Remove(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	defer n.cri.close()
+	defer n.cri.close() //nolint:errcheck // nothing is written through it
 	for _, step := range []func(context.Context) error{n.awaitNoPods, n.unconfigureRuntime, n.restart, n.removeFiles} {
 		if err := step(ctx); err != nil {
 			return err

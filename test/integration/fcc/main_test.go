@@ -148,7 +148,7 @@ func identities(ctx context.Context) (err error) {
 	if world.identity, err = os.MkdirTemp("", "fcc-test-"); err != nil {
 		return err
 	}
-	files := map[string][]byte{}
+	var files map[string][]byte
 	if secret, err := world.kube.CoreV1().Secrets(system).Get(ctx, "ms2m-controller-tls", metav1.GetOptions{}); err == nil {
 		files = secret.Data
 	} else if files, err = issue(ctx); err != nil {

@@ -47,21 +47,6 @@ func (n *node) eventually(condition func() bool, what string) {
 	require.Eventually(n.t, condition, 2*time.Minute, poll, what)
 }
 
-func (n *node) labels() map[string]string {
-	n.t.Helper()
-	var meta struct {
-		Metadata struct{ Labels, Annotations map[string]string }
-	}
-	require.NoError(n.t, json.Unmarshal([]byte(n.kubectl("get node node1 -o json")), &meta))
-	labels := map[string]string{}
-	for k, v := range meta.Metadata.Labels {
-		if strings.HasPrefix(k, "ms2m.dev/") {
-			labels[k] = v
-		}
-	}
-	return labels
-}
-
 // containerd is the PID of the node's.
 func (n *node) containerd() string {
 	n.t.Helper()
