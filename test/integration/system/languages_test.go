@@ -15,7 +15,7 @@ import (
 // TestLanguages migrates the ledger as it is written in other languages than Go, there and back.
 func TestLanguages(t *testing.T) {
 	require.NoError(t, installed.Cluster.LoadLedgers(t.Context(), build.NewProgress(os.Stderr)))
-	for _, app := range []deploy.App{deploy.Python, deploy.Node} {
+	for _, app := range []deploy.App{deploy.Python, deploy.Java, deploy.Node} {
 		t.Run(app.Name, func(t *testing.T) {
 			w := load(t, 50)
 			w.Ledger.App = app
