@@ -7,7 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
+	"slices"
+	"strconv"
 
 	"ms2m.dev/ms2m-descheduler/test/cluster/build"
 )
@@ -49,7 +50,7 @@ func Build(ctx context.Context, root, folder string) ([]*Program, error) {
 	return []*Program{
 		{"amqp091-go", "go", func(ctx context.Context) *exec.Cmd { return exec.CommandContext(ctx, binary) }},
 		{"pika", "pika", in.running("/usr/bin/python3", sourceFolder+"/python/main.py")},
-		{"amqp-client for Java", "java", in.running("/usr/bin/java", append(jvmOptions, "-cp", builtFolder+":"+javaLibraries, "Main")...)},
+		{"amqp-client for Java", "java", in.running(slices.Concat([]string{"/usr/bin/java"}, jvmOptions, []string{"-cp", builtFolder + ":" + javaLibraries, "Main"})...)},
 		{"amqplib for Node", "node", in.running("/usr/bin/node", sourceFolder+"/node/main.js")},
 	}, nil
 }
@@ -66,33 +67,13 @@ type room struct{ libraries, source, built string }
 // nobody runs the programs.
 const nobody = 65534
 
-// enterScript is PID 1 of the room's namespaces until it becomes the program.
-const enterScript = `root=$1 source=$2 built=$3 user=$4
-shift 4
-mount --bind "$root" "$root"
-mount -o remount,bind,ro "$root"
-mount -t proc proc "$root/proc"
-mount --bind /dev "$root/dev"
-mount -t tmpfs tmpfs "$root/tmp"
-mount --bind "$source" "$root` + sourceFolder + `"
-mount --bind "$built" "$root` + builtFolder + `"
-exec chroot --userspec="$user:$user" "$root" "$@"`
-
-func (r room) enter(ctx context.Context, program string, args ...string) *exec.Cmd {
-	script := []string{"-ec", enterScript, "sh", r.libraries, r.source, r.built, fmt.Sprint(nobody), program}
-	cmd := exec.CommandContext(ctx, "/bin/sh", append(script, args...)...)
-	cmd.Dir, cmd.Env = "/", []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/tmp", "LANG=C.UTF-8"}
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Pdeathsig: syscall.SIGKILL,
-		// Unshared, not cloned: only then does Go keep mounts from propagating to the host.
-		Unshareflags: syscall.CLONE_NEWNS,
-		Cloneflags:   syscall.CLONE_NEWPID,
-	}
-	return cmd
+func (r room) enter(ctx context.Context, program ...string) *exec.Cmd {
+	binds := []build.Bind{{From: r.source, To: sourceFolder}, {From: r.built, To: builtFolder}}
+	return build.Enter(ctx, r.libraries, strconv.Itoa(nobody), binds, program...)
 }
 
-func (r room) running(program string, args ...string) func(context.Context) *exec.Cmd {
-	return func(ctx context.Context) *exec.Cmd { return r.enter(ctx, program, args...) }
+func (r room) running(program ...string) func(context.Context) *exec.Cmd {
+	return func(ctx context.Context) *exec.Cmd { return r.enter(ctx, program...) }
 }
 
 func (r room) compileJava(ctx context.Context) error {
@@ -103,11 +84,11 @@ func (r room) compileJava(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	args := []string{"-J-XX:TieredStopAtLevel=1", "-cp", javaLibraries, "-d", builtFolder}
+	args := []string{"/usr/bin/javac", "-J-XX:TieredStopAtLevel=1", "-cp", javaLibraries, "-d", builtFolder}
 	for _, s := range sources {
 		args = append(args, filepath.Join(sourceFolder, "java", filepath.Base(s)))
 	}
-	if out, err := r.enter(ctx, "/usr/bin/javac", args...).CombinedOutput(); err != nil {
+	if out, err := r.enter(ctx, args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("compiling the program in Java: %w\n%s", err, out)
 	}
 	return nil

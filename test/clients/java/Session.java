@@ -16,6 +16,12 @@ class Session {
 
     private static final Map<String, Object> NOTHING = Map.of();
 
+    /**
+     * The library's own 10 s are 5 s for each answer, as long as the broker at times lets all new connections wait, also
+     * direct ones, when many come at once.
+     */
+    private static final int HANDSHAKE_MILLIS = 120_000;
+
     private final URI uri;
     private final Asking asking;
     private final Map<String, Link> links = new LinkedHashMap<>();
@@ -97,6 +103,7 @@ class Session {
         factory.setUsername(step.text("user", credentials[0]));
         factory.setPassword(step.text("password", credentials[1]));
         factory.setVirtualHost(step.text("vhost", "/"));
+        factory.setHandshakeTimeout(HANDSHAKE_MILLIS);
         if (step.has("heartbeat")) {
             factory.setRequestedHeartbeat(step.number("heartbeat"));
         }

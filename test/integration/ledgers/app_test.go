@@ -5,7 +5,6 @@ package ledgers
 import (
 	"context"
 	"net"
-	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
@@ -15,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"ms2m.dev/ms2m-descheduler/test/broker"
+	"ms2m.dev/ms2m-descheduler/test/cluster/build"
 	"ms2m.dev/ms2m-descheduler/test/workloads/ledger/chain"
 	"ms2m.dev/ms2m-descheduler/test/workloads/ledger/consumer"
 	"ms2m.dev/ms2m-descheduler/test/workloads/ledger/deploy"
@@ -26,18 +26,6 @@ import (
 const mebibytes = 2
 
 var apps = []deploy.App{deploy.Go, deploy.Python, deploy.Java, deploy.Node}
-
-// container runs $3… in the root file system $1 with the programs $2, as the pods' containers do but on the network of
-// this machine.
-const container = `root=$1 programs=$2
-shift 2
-mount --bind "$root" "$root"
-mount -o remount,bind,ro "$root"
-mount -t proc proc "$root/proc"
-mount --bind /dev "$root/dev"
-mount -t tmpfs tmpfs "$root/tmp"
-mount --bind "$programs/opt" "$root/opt"
-exec chroot "$root" "$@"`
 
 // app is a ledger that runs.
 type app struct {
@@ -88,12 +76,9 @@ func runGo(t *testing.T, a *app, listen string) {
 
 func runContainer(t *testing.T, argv []string) {
 	t.Helper()
-	cmd := exec.Command("/bin/sh", append([]string{"-ec", container, "sh", root, programs}, argv...)...)
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"}
+	// Without a context: it is asked to end below.
+	cmd := build.Enter(context.Background(), root, "0", []build.Bind{{From: programs + "/opt", To: "/opt"}}, argv...)
 	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Pdeathsig: syscall.SIGKILL, Unshareflags: syscall.CLONE_NEWNS, Cloneflags: syscall.CLONE_NEWPID,
-	}
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
 		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
