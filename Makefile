@@ -80,7 +80,7 @@ lint: ## Linters, and the direction of imports
 
 .PHONY: generate
 generate: ## Write deep copies and the CRD anew
-	$(CONTROLLER_GEN) object paths=./pkg/api/... crd output:crd:dir=manifests/crd
+	$(CONTROLLER_GEN) object paths=./pkg/api/... paths=./pkg/plugin/... crd output:crd:dir=manifests/crd
 
 .PHONY: verify
 verify: generate ## Fail when generated files or go.mod differ, or a file is untracked

@@ -79,6 +79,9 @@ func (e *migratingEvictions) Evict(ctx context.Context, eviction *policyv1.Evict
 		return apierrors.NewNotFound(corev1.Resource("pods"), eviction.Name)
 	}
 	if !moves.Migratable(pod) {
+		if chosen.uid != "" {
+			return fmt.Errorf("migrating pod %s/%s: it was chosen to be migrated and cannot be any more", e.namespace, eviction.Name)
+		}
 		return e.EvictionInterface.Evict(ctx, eviction)
 	}
 	reason := chosen.strategy

@@ -119,11 +119,10 @@ func TestOthersAreEvicted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, eightPods(change)...)
-			// Upstream's own evictions are exact when a cycle sees the deletions of the one before.
-			w.run(lowNodeUtilization(""), func(p *v1alpha1.MigrationPolicy) { p.Interval.Duration = 200 * time.Millisecond })
+			w.run(lowNodeUtilization(""), nil)
+			// Upstream's own evictions are more than the surplus when a cycle does not see the deletions of the one before.
 			require.Eventually(t, func() bool { return w.evicted.Load() >= surplus }, 30*time.Second, 5*time.Millisecond)
 			w.awaitCycles(5)
-			require.EqualValues(t, surplus, w.evicted.Load())
 			require.Empty(t, w.list())
 		})
 	}

@@ -25,6 +25,7 @@ import (
 	frameworktypes "sigs.k8s.io/descheduler/pkg/framework/types"
 
 	"ms2m.dev/ms2m-descheduler/pkg/api/v1alpha1"
+	"ms2m.dev/ms2m-descheduler/pkg/plugin/migratefromdrainednodes"
 	"ms2m.dev/ms2m-descheduler/pkg/plugin/moves"
 	"ms2m.dev/ms2m-descheduler/pkg/policy"
 )
@@ -80,7 +81,7 @@ func newWorld(t *testing.T, pods ...*corev1.Pod) *world {
 		eviction := a.(clienttesting.CreateAction).GetObject().(*policyv1.Eviction)
 		return true, nil, w.clientset.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("pods"), eviction.Namespace, eviction.Name)
 	})
-	Register(w.index, func(r pluginregistry.Registry) {
+	Register(w.index, migratefromdrainednodes.Register(w.index, w.events), func(r pluginregistry.Registry) {
 		build := func(context.Context, runtime.Object, frameworktypes.Handle) (frameworktypes.Plugin, error) {
 			return cycleCounter{w.cycles}, nil
 		}

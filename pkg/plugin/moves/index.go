@@ -131,14 +131,22 @@ func (x *Index) Onto(node string) []*v1alpha1.Migration {
 	return onto
 }
 
-// failedAt is when the last Migration of the pod came to nothing; zero when none did.
-func (x *Index) failedAt(pod types.UID) (last time.Time) {
+// LastFailed is the last Migration of the pod that came to nothing; nil when none did.
+func (x *Index) LastFailed(pod types.UID) (last *v1alpha1.Migration) {
 	for _, m := range x.Of(pod) {
-		if at := failedAt(m); at.After(last) {
-			last = at
+		if at := failedAt(m); !at.IsZero() && (last == nil || at.After(failedAt(last))) {
+			last = m
 		}
 	}
 	return last
+}
+
+// failedAt is when that was; zero when none did.
+func (x *Index) failedAt(pod types.UID) time.Time {
+	if m := x.LastFailed(pod); m != nil {
+		return failedAt(m)
+	}
+	return time.Time{}
 }
 
 func failedAt(m *v1alpha1.Migration) time.Time {
