@@ -138,12 +138,13 @@ func (g *Gate) openLog(ctx context.Context, queue string) error {
 	return nil
 }
 
-// dropLog closes the log and deletes it. While the broker cannot be reached it stays on record, for the next command to
-// try again; at the worst it expires by itself.
+// dropLog closes the log and deletes it. While the broker cannot be reached it stays on record, and is tried again; at the
+// worst it expires by itself.
 func (g *Gate) dropLog() {
 	log := g.record().Log
 	if err := g.closeLog(log); err != nil {
-		slog.Warn("deleting log failed; it expires by itself", "queue", log, "err", err)
+		slog.Warn("deleting log failed, it is tried again", "queue", log, "err", err)
+		time.AfterFunc(logTimeout, func() { g.dropAgain(log) })
 		return
 	}
 	if log == "" {
@@ -151,6 +152,16 @@ func (g *Gate) dropLog() {
 	}
 	if err := g.become(func(rec *record) { rec.Log = "" }); err != nil {
 		slog.Error("recording deletion of log failed", "err", err)
+	}
+}
+
+// dropAgain unless the log has been deleted meanwhile, or something is going on.
+func (g *Gate) dropAgain(log string) {
+	g.commands.Lock()
+	defer g.commands.Unlock()
+	rec := g.record()
+	if g.ending.Err() == nil && g.op == nil && rec.Mode == control.ModeOpen && rec.Log == log {
+		g.dropLog()
 	}
 }
 

@@ -18,6 +18,8 @@ type cable struct {
 
 	mu    sync.Mutex
 	conns map[net.Conn]struct{}
+	// unplugged: no connection comes through.
+	unplugged bool
 }
 
 func newCable(t *testing.T, uri string) *cable {
@@ -49,6 +51,10 @@ func (c *cable) carry(near net.Conn) {
 	}
 	c.mu.Lock()
 	c.conns[near], c.conns[far] = struct{}{}, struct{}{}
+	if c.unplugged {
+		reset(near)
+		reset(far)
+	}
 	c.mu.Unlock()
 	var both sync.WaitGroup
 	for from, to := range map[net.Conn]net.Conn{near: far, far: near} {
@@ -75,6 +81,16 @@ func (c *cable) cut() {
 	defer c.mu.Unlock()
 	for conn := range c.conns {
 		reset(conn)
+	}
+}
+
+// plug the cable in, or pull it out.
+func (c *cable) plug(in bool) {
+	c.mu.Lock()
+	c.unplugged = !in
+	c.mu.Unlock()
+	if !in {
+		c.cut()
 	}
 }
 

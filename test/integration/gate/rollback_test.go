@@ -231,3 +231,20 @@ func declared(t *testing.T, ch *amqp091.Channel, name string, exclusive, autoDel
 	_, err = ch.Consume(q.Name, "", false, false, false, false, nil)
 	require.NoError(t, err)
 }
+
+// TestLogIsDeletedLater: a target that cannot reach the broker when it is committed deletes the log once it can.
+func TestLogIsDeletedLater(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, nil)
+	s.advance(phaseIndex("Replayed"))
+	s.target.log.plug(false)
+	require.NoError(t, s.beCommitted())
+	_, err := s.source.at.channel(t).QueueDeclarePassive(s.log, true, false, false, false, nil)
+	require.NoError(t, err, "the log is there")
+	s.target.log.plug(true)
+	require.NoError(t, s.fence())
+	s.source.at.requireNoQueue(t, s.log)
+	applied(t, s.moved, 10)
+	s.stop()
+	s.kept(s.moved)
+}
