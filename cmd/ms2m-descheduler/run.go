@@ -27,6 +27,7 @@ import (
 	"ms2m.dev/ms2m-descheduler/pkg/migrate"
 	"ms2m.dev/ms2m-descheduler/pkg/plugin"
 	"ms2m.dev/ms2m-descheduler/pkg/plugin/migratefromdrainednodes"
+	"ms2m.dev/ms2m-descheduler/pkg/plugin/migrateunderload"
 	"ms2m.dev/ms2m-descheduler/pkg/plugin/moves"
 	"ms2m.dev/ms2m-descheduler/pkg/policy"
 	"ms2m.dev/ms2m-descheduler/pkg/webhook"
@@ -173,7 +174,7 @@ func addDescheduler(ctx context.Context, mgr ctrl.Manager, o *options, clientset
 	}
 	recorder := mgr.GetEventRecorder("ms2m-descheduler")
 
-	plugin.Register(index, migratefromdrainednodes.Register(index, recorder))
+	plugin.Register(index, migratefromdrainednodes.Register(index, recorder), migrateunderload.Register(index, recorder))
 	descheduler := &plugin.Descheduler{
 		Client:    clientset,
 		Metrics:   metrics,

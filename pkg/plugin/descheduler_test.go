@@ -7,7 +7,6 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/descheduler/pkg/descheduler/evictions"
 
 	"ms2m.dev/ms2m-descheduler/pkg/api/v1alpha1"
@@ -137,14 +136,7 @@ func TestFailedMigrationIsNotTriedAgainAtOnce(t *testing.T) {
 	w := newWorld(t, pods...)
 	w.run(lowNodeUtilization(""), nil)
 	w.awaitMigrations(1)
-	w.update(w.list()[0], func(s *v1alpha1.MigrationStatus) {
-		s.Phase = v1alpha1.PhaseRolledBack
-		s.CompletionTime = &metav1.MicroTime{Time: time.Now()}
-	})
-	unmark, err := marksPatch(pods[0].UID, nil, nil)
-	require.NoError(t, err)
-	_, err = w.clientset.CoreV1().Pods("default").Patch(t.Context(), "p0", types.MergePatchType, unmark, metav1.PatchOptions{})
-	require.NoError(t, err)
+	w.end(w.list()[0], v1alpha1.PhaseRolledBack, "")
 	w.awaitCycles(20)
 	require.Len(t, w.list(), 1)
 	require.Contains(t, <-w.events.Events, "MigrationRequested")

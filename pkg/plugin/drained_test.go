@@ -140,14 +140,7 @@ func TestFailedMigrationFromDrainedNodeIsTold(t *testing.T) {
 	w.cordon("n1")
 	w.run(drainedNodes, nil)
 	w.awaitMigrations(1)
-	w.update(w.list()[0], func(s *v1alpha1.MigrationStatus) {
-		s.Phase = v1alpha1.PhaseFailed
-		s.Message = "volume data of pod p would not move"
-		s.CompletionTime = &metav1.MicroTime{Time: time.Now()}
-	})
-	pod := testPod("p", "n1", prepared) // as the controller of marks leaves it
-	_, err := w.clientset.CoreV1().Pods("default").Update(t.Context(), pod, metav1.UpdateOptions{})
-	require.NoError(t, err)
+	w.end(w.list()[0], v1alpha1.PhaseFailed, "volume data of pod p would not move")
 	require.Eventually(t, func() bool { return stuckPods(t)["n1 MigrationFailed"] == 1 }, 30*time.Second, 5*time.Millisecond)
 	var told []string
 	require.Eventually(t, func() bool { told = append(told, w.notes()...); return len(told) >= 3 }, 30*time.Second, 5*time.Millisecond)

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/events"
+	metricsclient "k8s.io/metrics/pkg/client/clientset/versioned"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -26,6 +27,7 @@ import (
 
 	"ms2m.dev/ms2m-descheduler/pkg/api/v1alpha1"
 	"ms2m.dev/ms2m-descheduler/pkg/plugin/migratefromdrainednodes"
+	"ms2m.dev/ms2m-descheduler/pkg/plugin/migrateunderload"
 	"ms2m.dev/ms2m-descheduler/pkg/plugin/moves"
 	"ms2m.dev/ms2m-descheduler/pkg/policy"
 )
@@ -34,6 +36,7 @@ import (
 type world struct {
 	t          *testing.T
 	clientset  *fake.Clientset
+	metrics    metricsclient.Interface
 	migrations client.Client
 	index      *moves.Index
 	events     *events.FakeRecorder
@@ -81,7 +84,8 @@ func newWorld(t *testing.T, pods ...*corev1.Pod) *world {
 		eviction := a.(clienttesting.CreateAction).GetObject().(*policyv1.Eviction)
 		return true, nil, w.clientset.Tracker().Delete(corev1.SchemeGroupVersion.WithResource("pods"), eviction.Namespace, eviction.Name)
 	})
-	Register(w.index, migratefromdrainednodes.Register(w.index, w.events), func(r pluginregistry.Registry) {
+	drained, load := migratefromdrainednodes.Register(w.index, w.events), migrateunderload.Register(w.index, w.events)
+	Register(w.index, drained, load, func(r pluginregistry.Registry) {
 		build := func(context.Context, runtime.Object, frameworktypes.Handle) (frameworktypes.Plugin, error) {
 			return cycleCounter{w.cycles}, nil
 		}
@@ -100,6 +104,7 @@ func (w *world) run(text string, change func(*v1alpha1.MigrationPolicy)) {
 	}
 	d := &Descheduler{
 		Client:    w.clientset,
+		Metrics:   w.metrics,
 		Requester: moves.Requester{Client: w.migrations, Index: w.index, Events: w.events, Clock: clock.RealClock{}},
 	}
 	ctx, cancel := context.WithCancel(w.t.Context())
@@ -136,6 +141,18 @@ func (w *world) update(m v1alpha1.Migration, change func(*v1alpha1.MigrationStat
 	change(&m.Status)
 	require.NoError(w.t, w.migrations.Update(w.t.Context(), &m))
 	w.index.Set(&m)
+}
+
+// end lets m end without success, and takes the marks off its pod as their controller does.
+func (w *world) end(m v1alpha1.Migration, phase v1alpha1.Phase, message string) {
+	w.t.Helper()
+	w.update(m, func(s *v1alpha1.MigrationStatus) {
+		s.Phase, s.Message, s.CompletionTime = phase, message, &metav1.MicroTime{Time: time.Now()}
+	})
+	unmark, err := marksPatch(m.Spec.Pod.UID, nil, nil)
+	require.NoError(w.t, err)
+	_, err = w.clientset.CoreV1().Pods(m.Namespace).Patch(w.t.Context(), m.Spec.Pod.Name, types.MergePatchType, unmark, metav1.PatchOptions{})
+	require.NoError(w.t, err)
 }
 
 func testNode(name string) *corev1.Node {

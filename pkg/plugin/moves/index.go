@@ -131,6 +131,30 @@ func (x *Index) Onto(node string) []*v1alpha1.Migration {
 	return onto
 }
 
+// UnderWay returns the Migrations that have not ended.
+func (x *Index) UnderWay() []*v1alpha1.Migration {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	var underWay []*v1alpha1.Migration
+	for _, m := range x.migrations {
+		if !m.Status.Phase.Ended() {
+			underWay = append(underWay, m)
+		}
+	}
+	return underWay
+}
+
+// ReplayInto tells of the replay by which a Migration brought the pod to where it is; nil when none did.
+func (x *Index) ReplayInto(pod types.UID) *v1alpha1.ReplayStatus {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	k, ok := x.ofTarget[pod]
+	if !ok {
+		return nil
+	}
+	return x.migrations[k].Status.Replay
+}
+
 // LastFailed is the last Migration of the pod that came to nothing; nil when none did.
 func (x *Index) LastFailed(pod types.UID) (last *v1alpha1.Migration) {
 	for _, m := range x.Of(pod) {

@@ -56,8 +56,8 @@ type Requester struct {
 	Policy v1alpha1.MigrationPolicy
 }
 
-// Request makes sure that a Migration of the pod is under way and returns it. It fails with *CooldownError when the
-// last one came to nothing too recently.
+// Request makes sure that a Migration of the pod is under way and returns it: to the node that ctx names, else to any. It
+// fails with *CooldownError when the last one came to nothing too recently.
 func (r *Requester) Request(ctx context.Context, pod *corev1.Pod, reason string) (*v1alpha1.Migration, error) {
 	attempt := 1
 	for _, m := range r.Index.Of(pod.UID) {
@@ -71,6 +71,7 @@ func (r *Requester) Request(ctx context.Context, pod *corev1.Pod, reason string)
 			return nil, err
 		}
 		m := r.migration(pod, reason, attempt)
+		m.Spec.TargetNode = target(ctx)
 		err := r.Client.Create(ctx, m)
 		if err == nil {
 			r.Index.Set(m)
