@@ -57,9 +57,13 @@ bench-migrations: ## Migrations at several rates, in out/bench.json and out/benc
 bench-delivery: ## Deliveries of checkpoints against plain copies and images, in out/bench-delivery.json (root)
 	go run ./test/bench/delivery
 
+# Runs of the chaos, and the seed of the first.
+CHAOS ?= 200
+SEED  ?=
+
 .PHONY: chaos
-chaos: ## Migrations while controller, gates, agents and pods are killed (root)
-	MS2M_CHAOS_RUNS=$${MS2M_CHAOS_RUNS:-20} go test -tags integration -count 1 -timeout 120m -v -run TestChaos ./test/integration/system
+chaos: ## Migrations struck at random, in out/chaos.json and out/chaos.svg (CHAOS=200 runs; SEED repeats; root)
+	go run ./test/chaos/cmd/chaos --runs $(CHAOS) $(if $(SEED),--seed $(SEED))
 
 .PHONY: cluster-up
 cluster-up: ## Start a real cluster on this machine (root; NODES from 1 to 4)

@@ -83,6 +83,26 @@ func (c *Cluster) ReconnectNode(name string) error {
 	return c.plug(name, netlink.LinkSetUp)
 }
 
+// SlowNode limits what the network brings to a node, until QuickenNode.
+func (c *Cluster) SlowNode(name string, bytesPerSecond uint64) error {
+	const burst, queue = 256 << 10, 1 << 20
+	return c.plug(name, func(link netlink.Link) error {
+		return netlink.QdiscReplace(&netlink.Tbf{
+			QdiscAttrs: netlink.QdiscAttrs{LinkIndex: link.Attrs().Index, Handle: netlink.MakeHandle(1, 0), Parent: netlink.HANDLE_ROOT},
+			Rate:       bytesPerSecond, Buffer: netlink.Xmittime(bytesPerSecond, burst), Limit: queue,
+		})
+	})
+}
+
+// QuickenNode takes the limit away.
+func (c *Cluster) QuickenNode(name string) error {
+	return c.plug(name, func(link netlink.Link) error {
+		return netlink.QdiscDel(&netlink.Tbf{
+			QdiscAttrs: netlink.QdiscAttrs{LinkIndex: link.Attrs().Index, Handle: netlink.MakeHandle(1, 0), Parent: netlink.HANDLE_ROOT},
+		})
+	})
+}
+
 func (c *Cluster) plug(name string, set func(netlink.Link) error) error {
 	n, err := c.node(name)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -17,15 +18,34 @@ const (
 	ProgramAgent      = "/ms2m-agent"
 	ProgramGate       = "/ms2m-gate"
 	ProgramLedger     = "/ledger"
+	// ProgramBroker is a pattern: its folder has a version.
+	ProgramBroker = "/usr/lib/erlang/erts-[^/]*/bin/beam.smp"
 )
+
+// Leader is the identity of the process that leads the migration controller, empty if none does.
+func (s *System) Leader(ctx context.Context) (string, error) {
+	lease := &coordinationv1.Lease{}
+	if err := s.API.Get(ctx, client.ObjectKey{Namespace: Namespace, Name: "ms2m-controller"}, lease); err != nil {
+		return "", fmt.Errorf("reading the controller's lease: %w", err)
+	}
+	return ptr.Deref(lease.Spec.HolderIdentity, ""), nil
+}
+
+// AwaitLeaderAfter waits until another process leads than the one before.
+func (s *System) AwaitLeaderAfter(ctx context.Context, before string) error {
+	return s.await(ctx, "another leader of the controller", time.Minute, func(ctx context.Context) (bool, string, error) {
+		now, err := s.Leader(ctx)
+		return now != "" && now != before, now, err
+	})
+}
 
 // KillController kills the replica that leads the migration controller.
 func (s *System) KillController(ctx context.Context) error {
-	lease := &coordinationv1.Lease{}
-	if err := s.API.Get(ctx, client.ObjectKey{Namespace: Namespace, Name: "ms2m-controller"}, lease); err != nil {
-		return fmt.Errorf("reading the controller's lease: %w", err)
+	identity, err := s.Leader(ctx)
+	if err != nil {
+		return err
 	}
-	leader, _, _ := strings.Cut(*lease.Spec.HolderIdentity, "_")
+	leader, _, _ := strings.Cut(identity, "_")
 	pod := &corev1.Pod{}
 	if err := s.API.Get(ctx, client.ObjectKey{Namespace: Namespace, Name: leader}, pod); err != nil {
 		return fmt.Errorf("finding the leading controller: %w", err)

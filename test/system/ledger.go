@@ -224,6 +224,24 @@ func (l *Ledger) AwaitActive(ctx context.Context) (*corev1.Pod, error) {
 	return pod, err
 }
 
+// AwaitOne waits until the active instance is the only one that is left: no target of a rolled back migration, no source.
+func (l *Ledger) AwaitOne(ctx context.Context) error {
+	return l.await(ctx, "one pod alone", 3*time.Minute, func(ctx context.Context) (bool, string, error) {
+		found, seen, err := l.active(ctx)
+		if err != nil || found == nil {
+			return false, seen, err
+		}
+		pods, err := l.pods(ctx)
+		return len(pods) == 1, seen, err
+	})
+}
+
+// Instance is the process that holds the state, wherever it has been moved to: one that started afresh is another.
+func (l *Ledger) Instance(ctx context.Context) (string, error) {
+	state, err := l.state(ctx, false)
+	return state.Instance, err
+}
+
 // active returns the ready and active instance, or nil with what there is instead.
 func (l *Ledger) active(ctx context.Context) (*corev1.Pod, string, error) {
 	pods, err := l.pods(ctx)

@@ -75,11 +75,11 @@ func (s *System) install(ctx context.Context) error {
 	if _, err := s.Cluster.Kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-k", filepath.Join(root, "manifests")); err != nil {
 		return err
 	}
-	return s.awaitProduct(ctx)
+	return s.AwaitProduct(ctx)
 }
 
-// awaitProduct waits until the product's pods are ready on every node.
-func (s *System) awaitProduct(ctx context.Context) error {
+// AwaitProduct waits until the product's pods are ready on every node.
+func (s *System) AwaitProduct(ctx context.Context) error {
 	return s.await(ctx, "the product's pods", 2*time.Minute, func(ctx context.Context) (bool, string, error) {
 		d := &appsv1.Deployment{}
 		if err := s.API.Get(ctx, types.NamespacedName{Namespace: Namespace, Name: "ms2m-descheduler"}, d); err != nil {

