@@ -14,6 +14,9 @@ func (c *core) parks(l *link, f amqp.Frame) bool {
 	if c.broken != "" && c.virtual() {
 		return true
 	}
+	if q := l.inquiry; q != nil && f.Channel == q.id {
+		return true // the gate's own channel, until it has its answer
+	}
 	m := f.Method()
 	switch c.mode {
 	case control.ModeHandedOver:
@@ -256,21 +259,16 @@ func (ch *channel) selectConfirms() {
 	}
 }
 
-// declared learns of a queue what keeps its consumers from being migrated.
+// declared follows which queue an empty name means.
 func (c *core) declared(ch *channel, f amqp.Frame) (func(amqp.Frame), error) {
 	d, err := amqp.DecodeQueueDeclare(f)
 	if err != nil {
 		return nil, err
 	}
-	trait := traitOf(d)
 	return func(ok amqp.Frame) {
-		name := d.Queue
+		ch.lastQueue = d.Queue
 		if ok.Raw != nil {
-			name, _ = amqp.DecodeQueueDeclareOk(ok)
-		}
-		ch.lastQueue = name
-		if trait != "" && len(c.traits) < 1<<16 {
-			c.traits[name] = trait
+			ch.lastQueue, _, _ = amqp.DecodeQueueDeclareOk(ok)
 		}
 	}, nil
 }

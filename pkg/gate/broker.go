@@ -15,6 +15,9 @@ func (c *core) onBroker(l *link, f amqp.Frame) error {
 	if !c.quietly.Load() {
 		defer c.changed.Broadcast()
 	}
+	if q := l.inquiry; q != nil && f.Channel == q.id {
+		return c.onInquiry(q, f)
+	}
 	ch := l.channels[f.Channel]
 	if f.Channel == 0 || ch == nil {
 		if m := f.Method(); f.Channel == 0 && (m == amqp.ConnectionClose || m == amqp.ConnectionCloseOk) {

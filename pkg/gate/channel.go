@@ -19,6 +19,8 @@ type link struct {
 	gone bool
 	// closing: an orderly close of the connection has begun.
 	closing bool
+	// inquiry under way on a channel of the gate's own.
+	inquiry *inquiry
 	// sealed: the app speaks TLS to the broker on it, and the gate sees nothing.
 	sealed bool
 	// abort closes both sockets, unwritten frames are lost.

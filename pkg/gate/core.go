@@ -29,8 +29,6 @@ type core struct {
 	// quietly is set while the mode is open: then nobody waits for changes.
 	quietly atomic.Bool
 	links   map[*link]struct{}
-	// traits of queues that keep their consumers from being migrated, by name.
-	traits map[string]string
 	// orders counts subscriptions.
 	orders uint64
 
@@ -73,7 +71,7 @@ type appender interface {
 }
 
 func newCore(mode control.Mode) *core {
-	c := &core{mode: mode, links: map[*link]struct{}{}, traits: map[string]string{}, now: time.Now}
+	c := &core{mode: mode, links: map[*link]struct{}{}, now: time.Now}
 	c.changed.L = &c.mu
 	if mode == control.ModeOpen {
 		c.rates.start(c.now())
@@ -215,6 +213,10 @@ func (c *core) lost(l *link) {
 		return
 	}
 	l.gone = true
+	if l.inquiry != nil {
+		l.inquiry.unfit = "is not known to the gate: the connection ended before the broker said what it is"
+		c.concluded(l.inquiry)
+	}
 	used := false
 	for _, ch := range l.channels {
 		used = used || len(ch.Consumers) > 0 || ch.Tags.Len() > 0 || ch.Confirms.Open.Len() > 0

@@ -58,6 +58,13 @@ func (g *Gate) stop(ctx context.Context) ([]byte, error) {
 	c := g.core
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	// Consumers may have come since the hold, and a queue may not outlive its last one.
+	if err := c.inspect(ctx); err != nil {
+		return nil, err
+	}
+	if list := c.refusals(); len(list) > 0 {
+		return nil, refuse(control.ReasonBroken, "%s", list[0])
+	}
 	c.setMode(control.ModeHandingOver)
 	if err := c.pause(ctx); err != nil {
 		return nil, err

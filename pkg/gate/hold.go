@@ -43,7 +43,7 @@ func (g *Gate) Hold(ctx context.Context, r control.HoldRequest) (control.Cut, er
 }
 
 func (g *Gate) doHold(ctx context.Context, r control.HoldRequest) error {
-	if err := g.migratable(); err != nil {
+	if err := g.migratable(ctx); err != nil {
 		return err
 	}
 	if err := g.openLog(ctx, r.Log); err != nil {
@@ -75,9 +75,12 @@ func (g *Gate) doHold(ctx context.Context, r control.HoldRequest) error {
 }
 
 // migratable refuses a session that cannot be migrated exactly.
-func (g *Gate) migratable() error {
+func (g *Gate) migratable(ctx context.Context) error {
 	g.core.mu.Lock()
 	defer g.core.mu.Unlock()
+	if err := g.core.inspect(ctx); err != nil {
+		return err
+	}
 	return g.core.migratable()
 }
 

@@ -247,6 +247,11 @@ func (l *lane) method(f amqp.Frame) {
 			l.answer(m.Reply(), d.Queue, uint32(0), uint32(0))
 			return
 		}
+		if amqp.HasTableKey(d.Arguments, argSingle, "") {
+			l.refuse(406, fmt.Sprintf("PRECONDITION_FAILED - inequivalent arg '%s' for queue '%s' in vhost '/': "+
+				"received the value '' of type 'longstr' but current is none", argSingle, d.Queue))
+			return
+		}
 		q, exists := l.s.b.queues[d.Queue]
 		if d.Passive && !exists {
 			l.refuse(404, "NOT_FOUND")

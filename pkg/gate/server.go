@@ -22,6 +22,7 @@ const SocketFile = "gate.sock"
 func (g *Gate) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+control.PathStatus, func(w http.ResponseWriter, _ *http.Request) { answer(w, g.Status()) })
+	handle(mux, control.PathInspect, func(ctx context.Context, _ struct{}) (control.Status, error) { return g.Inspect(ctx) })
 	handle(mux, control.PathHold, g.Hold)
 	handle(mux, control.PathRelease, empty(g.Release))
 	handle(mux, control.PathHandOver, empty(g.HandOver))

@@ -1,8 +1,24 @@
 package gate
 
 import (
+	"context"
+
 	"ms2m.dev/ms2m-descheduler/pkg/gate/control"
 )
+
+// Inspect asks the broker what queues the app consumes, and tells the status with what that refuses.
+func (g *Gate) Inspect(ctx context.Context) (control.Status, error) {
+	g.core.mu.Lock()
+	var err error
+	if g.core.mode == control.ModeOpen {
+		err = g.core.inspect(ctx)
+	}
+	g.core.mu.Unlock()
+	if err != nil {
+		return control.Status{}, err
+	}
+	return g.Status(), nil
+}
 
 // Status of the gate.
 func (g *Gate) Status() control.Status {

@@ -110,7 +110,7 @@ func (r *run) observeSource(ctx context.Context, c *candidate) error {
 	if err != nil {
 		return fail("SourceNodeNotPrepared", "node %s cannot be a source: %w", c.pod.Spec.NodeName, err)
 	}
-	if c.gate, err = node.Gate(string(c.pod.UID)).Status(ctx); err != nil {
+	if c.gate, err = node.Gate(string(c.pod.UID)).Inspect(ctx); err != nil {
 		return fmt.Errorf("reading the gate of pod %s: %w", c.pod.Name, err)
 	}
 	if c.gate.Consumers == 0 && len(c.gate.Refusals) == 0 && r.clock.Now().Sub(r.m.CreationTimestamp.Time) < consumerBound {

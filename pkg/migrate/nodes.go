@@ -32,6 +32,8 @@ type Node interface {
 // Gate is what the engine asks of a pod's gate. Refusals are *control.Error.
 type Gate interface {
 	Status(ctx context.Context) (control.Status, error)
+	// Inspect is the status once the broker has been asked what queues the app consumes.
+	Inspect(ctx context.Context) (control.Status, error)
 	Hold(ctx context.Context, r control.HoldRequest) (control.Cut, error)
 	Release(ctx context.Context, r control.ReleaseRequest) error
 	HandOver(ctx context.Context, r control.Command) error

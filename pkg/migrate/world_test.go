@@ -458,6 +458,8 @@ func (c *gateClient) Status(context.Context) (s control.Status, err error) {
 	return s, err
 }
 
+func (c *gateClient) Inspect(ctx context.Context) (control.Status, error) { return c.Status(ctx) }
+
 func (c *gateClient) Hold(_ context.Context, r control.HoldRequest) (cut control.Cut, err error) {
 	err = c.do("hold", r.Command, func(g *gate) error {
 		switch g.Mode {

@@ -56,6 +56,49 @@ func WithCloseText(f Frame, text string) Frame {
 	return f
 }
 
+// AppendChannelOpen appends channel.open.
+func AppendChannelOpen(dst []byte, channel uint16) []byte {
+	return method(dst, channel, ChannelOpen).short("").end()
+}
+
+// AppendChannelClose appends channel.close of a channel that is needed no more.
+func AppendChannelClose(dst []byte, channel uint16) []byte {
+	return method(dst, channel, ChannelClose).u16(200).short("").u16(0).u16(0).end()
+}
+
+// Kinds of fields.
+const (
+	FieldText   = 'S'
+	FieldNumber = 'l'
+	FieldBool   = 't'
+)
+
+// Field of a table.
+type Field struct {
+	Name string
+	Kind byte
+	// Text or Number, which for FieldBool is 0 or 1.
+	Text   string
+	Number int64
+}
+
+// AppendDeclare appends queue.declare of a queue that is neither exclusive nor auto-delete.
+func AppendDeclare(dst []byte, channel uint16, queue string, durable bool, arguments []Field) []byte {
+	table := &builder{}
+	for _, f := range arguments {
+		table.short(f.Name).u8(f.Kind)
+		switch f.Kind {
+		case FieldText:
+			table.long([]byte(f.Text))
+		case FieldBool:
+			table.u8(byte(f.Number))
+		default:
+			table.u64(uint64(f.Number))
+		}
+	}
+	return method(dst, channel, QueueDeclare).u16(0).short(queue).u8(bit(durable, 2)).long(table.b).end()
+}
+
 // AppendConnectionClose appends connection.close.
 func AppendConnectionClose(dst []byte, e *Error) []byte {
 	return method(dst, 0, ConnectionClose).u16(e.Code).short(e.Text).u16(0).u16(0).end()

@@ -174,11 +174,13 @@ func DecodeQueueDeclare(f Frame) (Declare, error) {
 	return d, c.err("queue.declare")
 }
 
-// DecodeQueueDeclareOk reads the queue's name.
-func DecodeQueueDeclareOk(f Frame) (string, error) {
+// DecodeQueueDeclareOk reads the queue's name and the number of its consumers.
+func DecodeQueueDeclareOk(f Frame) (queue string, consumers uint32, err error) {
 	c := args(f)
-	q := string(c.short())
-	return q, c.err("queue.declare-ok")
+	queue = string(c.short())
+	c.u32() // messages
+	consumers = c.u32()
+	return queue, consumers, c.err("queue.declare-ok")
 }
 
 // SetPassive turns a queue.declare or exchange.declare into its passive form, in place.

@@ -63,6 +63,13 @@ const (
 	CodeNotAllowed       = 530
 )
 
+// Reply codes with which a broker refuses what the gate asks it.
+const (
+	CodeAccessRefused      = 403
+	CodeResourceLocked     = 405
+	CodePreconditionFailed = 406
+)
+
 func frameError(format string, args ...any) error {
 	return &Error{Code: CodeFrameError, Text: fmt.Sprintf(format, args...)}
 }

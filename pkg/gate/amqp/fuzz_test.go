@@ -50,7 +50,7 @@ func decodeAll(f Frame) {
 	_, _ = DecodeConsume(f)
 	_, _, _ = DecodeConsumerTag(f)
 	_, _ = DecodeQos(f)
-	_, _ = DecodeQueueDeclareOk(f)
+	_, _, _ = DecodeQueueDeclareOk(f)
 	_, _ = NoWait(f)
 	if d, err := DecodeQueueDeclare(f); err == nil {
 		HasTableKey(d.Arguments, "x-queue-type", "stream")

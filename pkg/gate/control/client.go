@@ -13,6 +13,7 @@ import (
 // Paths of the control API. Status is read with GET, everything else is a POST of its request as JSON.
 const (
 	PathStatus   = "/v1/status"
+	PathInspect  = "/v1/inspect"
 	PathHold     = "/v1/hold"
 	PathRelease  = "/v1/release"
 	PathHandOver = "/v1/handover"
@@ -41,6 +42,12 @@ func NewUnixClient(socket string) *Client {
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var s Status
 	return s, c.call(ctx, http.MethodGet, PathStatus, nil, &s)
+}
+
+// Inspect lets the gate ask the broker what queues the app consumes, and reads its status with what that refuses.
+func (c *Client) Inspect(ctx context.Context) (Status, error) {
+	var s Status
+	return s, c.call(ctx, http.MethodPost, PathInspect, struct{}{}, &s)
 }
 
 // Hold waits until the app stands between two messages.

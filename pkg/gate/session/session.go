@@ -40,6 +40,9 @@ type Consumer struct {
 	Order uint64 `json:"order"`
 	// Subscribed at the broker, or about to be: what the broker was asked last.
 	Subscribed bool `json:"subscribed"`
+	// Inspected: the broker has been asked what the queue is. Unfit says why its consumers cannot be migrated.
+	Inspected bool   `json:"inspected,omitempty"`
+	Unfit     string `json:"unfit,omitempty"`
 }
 
 // Confirms of a channel's publishes.
