@@ -12,8 +12,6 @@ const (
 )
 
 // SetDefaults_MigrateFromDrainedNodesArgs fills what a policy leaves out. An empty list of taints is not left out.
-//
-//nolint:staticcheck // the name that Kubernetes' defaulting functions have
 func SetDefaults_MigrateFromDrainedNodesArgs(obj runtime.Object) {
 	args := obj.(*MigrateFromDrainedNodesArgs)
 	if args.Cordoned == nil {

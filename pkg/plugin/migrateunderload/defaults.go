@@ -12,8 +12,6 @@ const (
 )
 
 // SetDefaults_MigrateUnderLoadArgs fills what a policy leaves out.
-//
-//nolint:staticcheck // the name that Kubernetes' defaulting functions have
 func SetDefaults_MigrateUnderLoadArgs(obj runtime.Object) {
 	args := obj.(*MigrateUnderLoadArgs)
 	if args.Margin == nil {
