@@ -70,10 +70,14 @@ func run(ctx context.Context, o *options) error {
 	if err := addServers(mgr, o, certificates); err != nil {
 		return err
 	}
-	if err := addDescheduler(ctx, mgr, o, clientset); err != nil {
+	index, err := addMoves(ctx, mgr)
+	if err != nil {
 		return err
 	}
-	if err := addMigrationController(mgr, o, clientset, certificates); err != nil {
+	if err := addDescheduler(mgr, o, clientset, index); err != nil {
+		return err
+	}
+	if err := addMigrationController(mgr, o, clientset, certificates, index); err != nil {
 		return err
 	}
 	if err := mgr.Start(ctx); err != nil {
@@ -153,16 +157,21 @@ func addServers(mgr ctrl.Manager, o *options, certificates *certificates) error 
 	return nil
 }
 
-// addDescheduler adds what leads the descheduler: the view of Migrations, the policy, the loop.
-func addDescheduler(ctx context.Context, mgr ctrl.Manager, o *options, clientset kubernetes.Interface) error {
+// addMoves adds the view of Migrations.
+func addMoves(ctx context.Context, mgr ctrl.Manager) (*moves.Index, error) {
 	index := moves.NewIndex()
 	informer, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.Migration{}, cache.BlockUntilSynced(false))
 	if err != nil {
-		return fmt.Errorf("watching Migrations (is their CustomResourceDefinition installed?): %w", err)
+		return nil, fmt.Errorf("watching Migrations (is their CustomResourceDefinition installed?): %w", err)
 	}
 	if _, err := informer.AddEventHandler(index); err != nil {
-		return fmt.Errorf("watching Migrations: %w", err)
+		return nil, fmt.Errorf("watching Migrations: %w", err)
 	}
+	return index, nil
+}
+
+// addDescheduler adds what leads the descheduler: the policy and the loop.
+func addDescheduler(mgr ctrl.Manager, o *options, clientset kubernetes.Interface, index *moves.Index) error {
 	// Creates Migrations and reads those that the cache does not have yet.
 	live, err := client.New(mgr.GetConfig(), client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper()})
 	if err != nil {

@@ -33,20 +33,22 @@ const concurrency = 8
 // Reconciler advances Migrations.
 type Reconciler struct {
 	// API reads live and writes.
-	API    client.Client
-	Nodes  Nodes
+	API   client.Client
+	Nodes Nodes
+	// Placer may be nil.
+	Placer Placer
 	Events events.EventRecorder
 	Clock  clock.PassiveClock
 }
 
 // SetupWithManager adds the migration controller to the manager. Reads of the steps go past the manager's cache: a
 // decision on what was, not on what is, could repeat a side effect.
-func SetupWithManager(mgr ctrl.Manager, nodes Nodes) error {
+func SetupWithManager(mgr ctrl.Manager, nodes Nodes, placer Placer) error {
 	live, err := client.New(mgr.GetConfig(), client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient()})
 	if err != nil {
 		return fmt.Errorf("making client of migration controller: %w", err)
 	}
-	r := &Reconciler{API: live, Nodes: nodes, Events: mgr.GetEventRecorder("ms2m-controller"), Clock: clock.RealClock{}}
+	r := &Reconciler{API: live, Nodes: nodes, Placer: placer, Events: mgr.GetEventRecorder("ms2m-controller"), Clock: clock.RealClock{}}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("migration").
 		For(&v1alpha1.Migration{}, builder.WithPredicates(predicate.GenerationChangedPredicate{}, underWay)).
@@ -67,7 +69,8 @@ func (c *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := c.API.Get(ctx, req.NamespacedName, m); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	r := &run{api: c.API, nodes: c.Nodes, clock: c.Clock, m: m}
+	r := &run{api: c.API, nodes: c.Nodes, placer: c.Placer, clock: c.Clock, m: m}
+	r.tell = func(reason, note string) { c.report(r, corev1.EventTypeNormal, reason, note) }
 	for !m.Status.Phase.Ended() {
 		before := m.DeepCopy()
 		wait, err := c.advance(ctx, r)

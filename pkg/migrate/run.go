@@ -23,8 +23,12 @@ const poll = 50 * time.Millisecond
 type run struct {
 	api   client.Client // reads live, not from a cache: steps decide on what is, not on what was
 	nodes Nodes
-	clock clock.PassiveClock
-	m     *v1alpha1.Migration
+	// placer is nil where the scheduler chooses.
+	placer Placer
+	clock  clock.PassiveClock
+	m      *v1alpha1.Migration
+	// tell people something good, in an event.
+	tell func(reason, note string)
 }
 
 func (r *run) uid() string { return string(r.m.UID) }

@@ -29,7 +29,11 @@ func scheduleTarget(ctx context.Context, r *run) (time.Duration, error) {
 		if src == nil {
 			return 0, errSourceGone
 		}
-		pod, err := r.createTarget(ctx, targetPod(r.m, src))
+		want := targetPod(r.m, src)
+		if err := r.place(ctx, want, src); err != nil {
+			return 0, err
+		}
+		pod, err := r.createTarget(ctx, want)
 		if err != nil {
 			return 0, err
 		}

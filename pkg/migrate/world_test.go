@@ -54,6 +54,8 @@ type world struct {
 	fault func(call string, n int) fault
 	// restless: the source's app does not acknowledge what it has.
 	restless bool
+	// placer of targets, nil for none.
+	placer Placer
 }
 
 type fault int
@@ -326,7 +328,7 @@ func (w *world) reconcileOnce(m *v1alpha1.Migration) (result ctrl.Result) {
 		}
 	}()
 	// A new reconciler each time: it must remember nothing.
-	c := &Reconciler{API: w.api, Nodes: w, Events: w.events, Clock: w.clock}
+	c := &Reconciler{API: w.api, Nodes: w, Placer: w.placer, Events: w.events, Clock: w.clock}
 	result, err := c.Reconcile(w.t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(m)})
 	var refused *control.Error
 	if err != nil && !apierrors.IsConflict(err) && !errors.Is(err, errUnreached) && !errors.As(err, &refused) {

@@ -21,6 +21,8 @@ type Question struct {
 	Pod *corev1.Pod
 	// Source is the pod whose place becomes free, nil when there is none. Its node is not chosen.
 	Source *corev1.Pod
+	// SourceStays lets the source count where it is, as it does for the scheduler until the move is done.
+	SourceStays bool
 	// Nodes to choose from.
 	Nodes []*corev1.Node
 	// Pods of these nodes as they will be: After makes them of the pods that there are.
@@ -33,7 +35,11 @@ type Answer struct {
 	Node string
 	// Against holds the reason against each of the other nodes.
 	Against map[string]string
+	// fitting are the nodes that can take the pod.
+	fitting sets.Set[string]
 }
+
+func (a Answer) fits(node string) bool { return a.fitting.Has(node) }
 
 // String tells the answer to people, in one line.
 func (a Answer) String() string {
@@ -55,13 +61,20 @@ func (s *Scheduler) Choose(ctx context.Context, q Question) (Answer, error) {
 	pod.Spec.NodeName = ""
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked.Snapshot = cache.NewSnapshot(without(q.Pods, q.Source), q.Nodes)
+	pods := q.Pods
+	if !q.SourceStays {
+		pods = without(pods, q.Source)
+	}
+	s.asked.Snapshot = cache.NewSnapshot(pods, q.Nodes)
 
 	state := framework.NewCycleState()
-	answer := Answer{Against: map[string]string{}}
+	answer := Answer{Against: map[string]string{}, fitting: sets.New[string]()}
 	fitting, err := s.filter(ctx, state, pod, q, answer.Against)
 	if err != nil || len(fitting) == 0 {
 		return answer, err
+	}
+	for _, node := range fitting {
+		answer.fitting.Insert(node.Node().Name)
 	}
 	scores, err := s.score(ctx, state, pod, fitting)
 	if err != nil {

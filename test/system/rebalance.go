@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"ms2m.dev/ms2m-descheduler/pkg/api/v1alpha1"
@@ -31,6 +32,20 @@ profiles:
       enabled: [LowNodeUtilization]
 `
 
+// drainPolicy empties drained nodes of the pods of one namespace.
+const drainPolicy = `apiVersion: descheduler/v1alpha2
+kind: DeschedulerPolicy
+profiles:
+- name: drain
+  pluginConfig:
+  - name: MigrateFromDrainedNodes
+    args:
+      namespaces: {include: [%s]}
+  plugins:
+    deschedule:
+      enabled: [MigrateFromDrainedNodes]
+`
+
 // nothing is a policy with no strategy.
 const nothing = `apiVersion: descheduler/v1alpha2
 kind: DeschedulerPolicy
@@ -45,6 +60,22 @@ cooldown: 1m
 
 // Rebalance lets the descheduler even out the nodes.
 func (s *System) Rebalance(ctx context.Context) error { return s.SetPolicy(ctx, policy) }
+
+// EmptyDrainedNodes lets the descheduler migrate pods of the namespace away from drained nodes.
+func (s *System) EmptyDrainedNodes(ctx context.Context, namespace string) error {
+	return s.SetPolicy(ctx, fmt.Sprintf(drainPolicy, namespace))
+}
+
+// Cordon marks a node as unschedulable, or as schedulable again.
+func (s *System) Cordon(ctx context.Context, node string, unschedulable bool) error {
+	n := &corev1.Node{}
+	n.Name = node
+	patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"spec":{"unschedulable":%t}}`, unschedulable))
+	if err := s.API.Patch(ctx, n, patch); err != nil {
+		return fmt.Errorf("cordoning node %s: %w", node, err)
+	}
+	return nil
+}
 
 // StopRebalancing lets the descheduler rest.
 func (s *System) StopRebalancing(ctx context.Context) error { return s.SetPolicy(ctx, nothing) }

@@ -58,11 +58,16 @@ func TestBadPolicy(t *testing.T) {
 // requireEvent waits for a warning that says why.
 func requireEvent(t *testing.T, namespace, reason, note string) {
 	t.Helper()
+	requireEventOf(t, corev1.EventTypeWarning, namespace, reason, note)
+}
+
+func requireEventOf(t *testing.T, kind, namespace, reason, note string) {
+	t.Helper()
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		events := &corev1.EventList{}
 		require.NoError(c, installed.API.List(t.Context(), events, client.InNamespace(namespace)))
 		for _, e := range events.Items {
-			if e.Type == corev1.EventTypeWarning && e.Reason == reason {
+			if e.Type == kind && e.Reason == reason {
 				require.Contains(c, e.Message, note)
 				return
 			}
