@@ -145,6 +145,9 @@ require (
 	sigs.k8s.io/structured-merge-diff/v6 v6.3.3 // indirect
 )
 
+// k8s.io/kubernetes, of which the scheduler's framework is used, requires the modules of its staging folder at v0.0.0, which
+// does not exist. Those of them that are built are required above at the version that belongs to it; keep the two equal.
+
 // The descheduler's own replacement, which a module that depends on it must repeat: minimal version selection would
 // otherwise pick a version that does not exist.
 replace k8s.io/kube-openapi => k8s.io/kube-openapi v0.0.0-20260512234627-ef417d054102
