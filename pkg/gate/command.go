@@ -170,6 +170,7 @@ func (g *Gate) closeLog(queue string) error {
 	conn, writer := g.logConn, g.writer
 	g.logConn, g.writer = nil, nil
 	g.core.mu.Lock()
+	g.core.loggedBefore += g.core.logged()
 	g.core.log = nil
 	g.core.mu.Unlock()
 	if writer != nil {

@@ -44,6 +44,8 @@ type core struct {
 
 	rates     rates
 	forwarded uint64
+	// loggedBefore are entries of logs that were closed.
+	loggedBefore uint64
 	// trouble that kept the app's last connection from coming through to the broker.
 	trouble string
 

@@ -42,11 +42,10 @@ func counterOf(name, help string, value func(control.Status) float64) metric {
 var metricsOfStatus = []metric{
 	counterOf("forwarded_total", "Deliveries forwarded to the app.", func(s control.Status) float64 { return float64(s.Forwarded) }),
 	gaugeOf("held", "Deliveries that wait in the gate.", func(s control.Status) float64 { return float64(s.Waiting) }),
-	gaugeOf("logged", "Entries of the present migration's log that the broker has confirmed.", func(s control.Status) float64 { return float64(s.Logged) }),
-	gaugeOf("replayed", "Entries of the present migration's log that the app has settled.", func(s control.Status) float64 { return float64(s.Replayed) }),
+	counterOf("replayed_total", "Entries of a log that the restored app has settled.", func(s control.Status) float64 { return float64(s.Replayed) }),
 	gaugeOf("outputs", "Outputs since the cut, confirmed at a source or suppressed at a target.", func(s control.Status) float64 { return float64(s.Outputs) }),
-	gaugeOf("lambda", "Arrival rate, messages per second.", func(s control.Status) float64 { return s.Lambda }),
-	gaugeOf("mu", "Service rate, messages per second.", func(s control.Status) float64 { return s.Mu }),
+	gaugeOf("lambda_per_second", "Arrival rate of messages.", func(s control.Status) float64 { return s.Lambda }),
+	gaugeOf("mu_per_second", "Service rate of messages.", func(s control.Status) float64 { return s.Mu }),
 	gaugeOf("unacked", "Deliveries at the app.", func(s control.Status) float64 { return float64(s.Unacked) }),
 	gaugeOf("connections", "Connections of the app.", func(s control.Status) float64 { return float64(s.Connections) }),
 	gaugeOf("consumers", "Consumers of the app.", func(s control.Status) float64 { return float64(s.Consumers) }),
@@ -58,16 +57,26 @@ var metricsOfStatus = []metric{
 	}),
 }
 
-var modeDesc = prometheus.NewDesc("ms2m_gate_mode", "1 for the gate's mode.", []string{"mode"}, nil)
+var (
+	modeDesc   = prometheus.NewDesc("ms2m_gate_mode", "1 for the gate's mode.", []string{"mode"}, nil)
+	loggedDesc = prometheus.NewDesc("ms2m_gate_logged_total", "Entries of logs that the broker has confirmed.", nil, nil)
+)
+
+// histograms of the gate.
+func (g *Gate) histograms() []prometheus.Histogram {
+	return []prometheus.Histogram{g.hold.drained, g.hold.held}
+}
 
 // Describe implements prometheus.Collector.
 func (g *Gate) Describe(ch chan<- *prometheus.Desc) {
 	ch <- modeDesc
+	ch <- loggedDesc
 	for _, m := range metricsOfStatus {
 		ch <- m.desc
 	}
-	g.hold.drained.Describe(ch)
-	g.hold.held.Describe(ch)
+	for _, h := range g.histograms() {
+		h.Describe(ch)
+	}
 }
 
 // Collect implements prometheus.Collector.
@@ -83,6 +92,15 @@ func (g *Gate) Collect(ch chan<- prometheus.Metric) {
 	for _, m := range metricsOfStatus {
 		ch <- prometheus.MustNewConstMetric(m.desc, m.kind, m.value(s))
 	}
-	g.hold.drained.Collect(ch)
-	g.hold.held.Collect(ch)
+	ch <- prometheus.MustNewConstMetric(loggedDesc, prometheus.CounterValue, float64(g.core.loggedEver()))
+	for _, h := range g.histograms() {
+		h.Collect(ch)
+	}
+}
+
+// loggedEver, over all migrations.
+func (c *core) loggedEver() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.loggedBefore + c.logged()
 }

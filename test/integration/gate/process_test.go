@@ -25,9 +25,11 @@ type gateProcess struct {
 	at     site
 	folder string
 	listen string
-	start  string
-	args   []string
-	cmd    *exec.Cmd
+	// metrics is the address at which they are served.
+	metrics string
+	start   string
+	args    []string
+	cmd     *exec.Cmd
 	// app and log are the ways to the broker of the app's connections and of the log's.
 	app, log *cable
 }
@@ -38,7 +40,7 @@ func startGate(t *testing.T, start string) *gateProcess { return shared.startGat
 func (at site) startGate(t *testing.T, start string, args ...string) *gateProcess {
 	t.Helper()
 	g := &gateProcess{
-		t: t, at: at, folder: t.TempDir(), listen: freeAddress(t), start: start, args: args,
+		t: t, at: at, folder: t.TempDir(), listen: freeAddress(t), metrics: freeAddress(t), start: start, args: args,
 		app: newCable(t, cmp.Or(at.tlsURI, at.uri)), log: newCable(t, at.logURI),
 	}
 	g.Client = control.NewUnixClient(filepath.Join(g.folder, product.SocketFile))
@@ -49,7 +51,7 @@ func (at site) startGate(t *testing.T, start string, args ...string) *gateProces
 
 func (g *gateProcess) run() {
 	g.t.Helper()
-	args := []string{"serve", "--listen", g.listen, "--metrics", freeAddress(g.t), "--folder", g.folder, "--upstream", g.app.address}
+	args := []string{"serve", "--listen", g.listen, "--metrics", g.metrics, "--folder", g.folder, "--upstream", g.app.address}
 	if g.at.tlsFolder != "" {
 		_, port, err := net.SplitHostPort(g.app.address)
 		require.NoError(g.t, err)
