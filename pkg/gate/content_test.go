@@ -52,6 +52,8 @@ func TestAppClosesChannelWithinAHeldDelivery(t *testing.T) {
 // TestAckOfAllSparesWhatWaits: "all so far" is what the app has seen, not what the gate holds back.
 func TestAckOfAllSparesWhatWaits(t *testing.T) {
 	c := newCore(control.ModeOpen)
+	c.mu.Lock() // against the timer that looks whether the app is quiet
+	defer c.mu.Unlock()
 	l := subscribed(t, c)
 	deliver := func(tag uint64) {
 		feed(t, l, c.onBroker, amqp.AppendDelivery(nil, 1, 4096, amqp.Message{ConsumerTag: "t", Tag: tag, Properties: []byte{0, 0}}))

@@ -57,7 +57,6 @@ func (e *Error) Error() string { return fmt.Sprintf("AMQP error %d: %s", e.Code,
 const (
 	CodeConnectionForced = 320
 	CodeFrameError       = 501
-	CodeSyntaxError      = 502
 	CodeUnexpectedFrame  = 505
 	CodeChannelError     = 504
 	CodeNotAllowed       = 530
@@ -87,12 +86,13 @@ func NewReader(r io.Reader) *Reader {
 	return &Reader{r: bufio.NewReaderSize(r, 32<<10), max: HandshakeFrameMax}
 }
 
-// SetMax bounds whole frames, in bytes; 0 means that the peers negotiated no limit.
+// SetMax bounds frames, in bytes; 0 means that the peers negotiated no limit. As RabbitMQ does, it lets payloads be as
+// large as whole frames should be.
 func (r *Reader) SetMax(n uint32) {
-	r.max = int(n)
 	if n == 0 || n > FrameLimit {
-		r.max = FrameLimit
+		n = FrameLimit
 	}
+	r.max = int(n) + Overhead
 }
 
 // Peek returns the next n bytes without taking them.
@@ -183,13 +183,16 @@ func (f Frame) check() error {
 	case FrameBody:
 	case FrameHeartbeat:
 		if f.Channel != 0 {
-			return frameError("heartbeat on channel %d", f.Channel)
+			return unexpectedFrame(f)
+		}
+		if size > 0 {
+			return frameError("heartbeat of %d bytes", size)
 		}
 	default:
 		return frameError("frame of unknown type %d", f.Type)
 	}
 	if f.Channel == 0 && (f.Type == FrameHeader || f.Type == FrameBody) {
-		return frameError("content on channel 0")
+		return unexpectedFrame(f)
 	}
 	return nil
 }

@@ -119,21 +119,24 @@ func TestDeclareBecomesPassive(t *testing.T) {
 }
 
 func TestReaderRefuses(t *testing.T) {
-	cases := map[string][]byte{
-		"end octet":       {FrameMethod, 0, 1, 0, 0, 0, 4, 0, 60, 0, 80, 0},
-		"unknown type":    {9, 0, 1, 0, 0, 0, 0, frameEnd},
-		"too large":       {FrameBody, 0, 1, 0xff, 0xff, 0xff, 0xff},
-		"short method":    {FrameMethod, 0, 1, 0, 0, 0, 2, 0, 60, frameEnd},
-		"short header":    {FrameHeader, 0, 1, 0, 0, 0, 2, 0, 60, frameEnd},
-		"body on 0":       {FrameBody, 0, 0, 0, 0, 0, 0, frameEnd},
-		"heartbeat not 0": {FrameHeartbeat, 0, 1, 0, 0, 0, 0, frameEnd},
+	cases := map[string]struct {
+		b    []byte
+		code uint16
+	}{
+		"end octet":       {[]byte{FrameMethod, 0, 1, 0, 0, 0, 4, 0, 60, 0, 80, 0}, CodeFrameError},
+		"unknown type":    {[]byte{9, 0, 1, 0, 0, 0, 0, frameEnd}, CodeFrameError},
+		"too large":       {[]byte{FrameBody, 0, 1, 0xff, 0xff, 0xff, 0xff}, CodeFrameError},
+		"short method":    {[]byte{FrameMethod, 0, 1, 0, 0, 0, 2, 0, 60, frameEnd}, CodeFrameError},
+		"short header":    {[]byte{FrameHeader, 0, 1, 0, 0, 0, 2, 0, 60, frameEnd}, CodeFrameError},
+		"body on 0":       {[]byte{FrameBody, 0, 0, 0, 0, 0, 0, frameEnd}, CodeUnexpectedFrame},
+		"heartbeat not 0": {[]byte{FrameHeartbeat, 0, 1, 0, 0, 0, 0, frameEnd}, CodeUnexpectedFrame},
 	}
-	for name, b := range cases {
+	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			_, err := NewReader(bytes.NewReader(b)).Next()
+			_, err := NewReader(bytes.NewReader(c.b)).Next()
 			var protocol *Error
 			require.True(t, errors.As(err, &protocol), "%v", err)
-			require.Equal(t, uint16(CodeFrameError), protocol.Code)
+			require.Equal(t, c.code, protocol.Code)
 		})
 	}
 	_, err := NewReader(bytes.NewReader([]byte{1, 0})).Next()

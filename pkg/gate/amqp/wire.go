@@ -61,7 +61,7 @@ func (c *cursor) long() []byte {
 
 func (c *cursor) err(m string) error {
 	if c.bad {
-		return &Error{Code: CodeSyntaxError, Text: "malformed " + m}
+		return frameError("malformed %s", m) // not 502: as RabbitMQ does
 	}
 	return nil
 }
