@@ -12,6 +12,8 @@ import (
 // subscribed link of an app with one channel and one consumer.
 func subscribed(t *testing.T, c *core) *link {
 	t.Helper()
+	c.mu.Lock() // against timers
+	t.Cleanup(c.mu.Unlock)
 	l := newLink()
 	c.links[l] = struct{}{}
 	app := append(raw(amqp.ChannelOpen, 0), amqp.AppendConsume(nil, 1, amqp.Consume{Queue: "q", Tag: "t"})...)
@@ -52,8 +54,6 @@ func TestAppClosesChannelWithinAHeldDelivery(t *testing.T) {
 // TestAckOfAllSparesWhatWaits: "all so far" is what the app has seen, not what the gate holds back.
 func TestAckOfAllSparesWhatWaits(t *testing.T) {
 	c := newCore(control.ModeOpen)
-	c.mu.Lock() // against the timer that looks whether the app is quiet
-	defer c.mu.Unlock()
 	l := subscribed(t, c)
 	deliver := func(tag uint64) {
 		feed(t, l, c.onBroker, amqp.AppendDelivery(nil, 1, 4096, amqp.Message{ConsumerTag: "t", Tag: tag, Properties: []byte{0, 0}}))

@@ -201,8 +201,6 @@ func TestHalfOutputKeepsAReplayFromItsEnd(t *testing.T) {
 // for the batch.
 func TestBatchOverTwoConsumers(t *testing.T) {
 	c := newCore(control.ModeOpen)
-	c.mu.Lock() // against the timer that looks whether the app is quiet
-	defer c.mu.Unlock()
 	l := subscribed(t, c)
 	feed(t, l, c.onApp, amqp.AppendConsume(nil, 1, amqp.Consume{Queue: "p", Tag: "u"}))
 	feed(t, l, c.onBroker, amqp.AppendConsumerTag(nil, 1, amqp.BasicConsumeOk, "u"))

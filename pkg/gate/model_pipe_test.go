@@ -63,6 +63,13 @@ func (p *pipe) reset() {
 	p.changed.Broadcast()
 }
 
+// dead pipes never move again.
+func (p *pipe) dead() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.broken && p.end == nil
+}
+
 // waiting tells whether there is something to move on.
 func (p *pipe) waiting() bool {
 	p.mu.Lock()

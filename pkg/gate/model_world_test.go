@@ -124,7 +124,7 @@ func (w *world) lingering() bool {
 func (w *world) waiting() (all []*pipe) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.pipes = slices.DeleteFunc(w.pipes, func(p *pipe) bool { return p.broken && p.end == nil })
+	w.pipes = slices.DeleteFunc(w.pipes, (*pipe).dead)
 	for _, p := range w.pipes {
 		if !p.eager && p.waiting() {
 			all = append(all, p)
