@@ -31,3 +31,18 @@ func TestRates(t *testing.T) {
 	require.Less(t, r.lambda(now), 0.1, "silence does")
 	require.InEpsilon(t, 200, r.mu(), 0.05)
 }
+
+// TestRatesOfABacklog: an app that always has something is served as fast as it serves.
+func TestRatesOfABacklog(t *testing.T) {
+	var r rates
+	now := time.Unix(0, 0)
+	r.start(now)
+	r.served(now, 0, true)
+	for range 1000 {
+		now = now.Add(5 * time.Millisecond)
+		r.served(now, 1, true)
+		r.arrived(now, 1)
+	}
+	require.InEpsilon(t, 200, r.mu(), 0.01)
+	require.InEpsilon(t, r.mu(), r.lambda(now), 0.01)
+}

@@ -63,6 +63,7 @@ func (m *migration) handOver() {
 	require.NoError(m.t, m.source.HandOver(context.Background(), m.command()))
 	require.Equal(m.t, control.ModeHandedOver, m.source.status().Mode)
 	m.target.awaitMode(control.ModeReplayed)
+	require.Empty(m.t, m.source.status().Broken)
 }
 
 func (m *migration) commit() {

@@ -38,7 +38,8 @@ func TestManyMigrationsInARow(t *testing.T) {
 	requireExact(t, s.p, s.app)
 }
 
-// TestBacklog: the queue is never empty, so λ is as large as μ.
+// TestBacklog: the queue is never empty. That λ is as large as μ then takes a machine that
+// does nothing else, and is shown by TestRatesOfABacklog.
 func TestBacklog(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, func(a *app) { a.prefetch = 200 })
@@ -49,7 +50,8 @@ func TestBacklog(t *testing.T) {
 	s.stop = s.p.background(50)
 	s.move()
 	status := s.source.status()
-	require.InEpsilon(t, status.Mu, status.Lambda, 0.7)
+	require.Positive(t, status.Lambda)
+	require.Positive(t, status.Mu)
 	s.stop()
 	requireExact(t, s.p, s.app)
 }
