@@ -69,7 +69,6 @@ func (f fault) require(s *scene, struck int, rolledBack error) {
 	applied(s.t, survivor, 10)
 	s.stop()
 	s.kept(survivor)
-	s.source.at.requireNoQueue(s.t, s.log)
 }
 
 // kept requires that nothing was lost, doubled or reordered, and that nobody else consumes. After a break, deliveries that the broker marks as such may
@@ -111,6 +110,7 @@ func (f fault) everywhere(t *testing.T, change func(*app)) {
 			s.advance(i)
 			f.strike(s)
 			f.require(s, i, s.conclude(i))
+			s.source.at.requireNoQueue(t, s.log)
 		})
 	}
 }
