@@ -65,6 +65,10 @@ SEED  ?=
 chaos: ## Migrations struck at random, in out/chaos.json and out/chaos.svg (CHAOS=200 runs; SEED repeats; root)
 	go run ./test/chaos/cmd/chaos --runs $(CHAOS) $(if $(SEED),--seed $(SEED))
 
+.PHONY: kubectl-ms2m
+kubectl-ms2m: ## Build the plugin of kubectl, out/kubectl-ms2m
+	go build -ldflags='-s -w' -o out/kubectl-ms2m ./cmd/kubectl-ms2m
+
 .PHONY: cluster-up
 cluster-up: ## Start a real cluster on this machine (root; NODES from 1 to 4)
 	$(CLUSTER) up --nodes $(NODES)
