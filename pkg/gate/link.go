@@ -63,6 +63,8 @@ func (g *Gate) serve(app net.Conn) {
 		_ = app.SetDeadline(deadline)
 		_ = broker.SetDeadline(deadline)
 	}
+	l.app.w, l.broker.w = app, broker
+	l.app.drained, l.broker.drained = g.core.wake, g.core.wake
 	if !g.enter(l) {
 		return
 	}
@@ -70,7 +72,7 @@ func (g *Gate) serve(app net.Conn) {
 	written := make(chan struct{}, 2)
 	run := func(o *outbox, to net.Conn) {
 		defer func() { written <- struct{}{} }()
-		if err := o.run(to, g.core.wake); err != nil {
+		if err := o.run(); err != nil {
 			g.leave(l)
 			_ = to.Close()
 			return
@@ -172,74 +174,6 @@ func (g *Gate) finish(l *link, side string, err error) {
 		g.core.ended(l, side, err)
 	}
 	g.leave(l)
-}
-
-func (g *Gate) readApp(l *link, r *amqp.Reader) error {
-	hello, err := r.Protocol()
-	if err != nil {
-		return err
-	}
-	l.broker.put(hello[:])
-	c := g.core
-	for {
-		f, err := r.Next()
-		if err != nil {
-			return err
-		}
-		l.alive.appSeen.Store(time.Now().UnixNano())
-		c.mu.Lock()
-		for !l.gone && c.parks(l, f) {
-			c.changed.Wait()
-		}
-		if l.gone {
-			c.mu.Unlock()
-			return nil
-		}
-		err = c.onApp(l, f)
-		if f.Method() == amqp.ConnectionTuneOk {
-			r.SetMax(l.Tune.FrameMax)
-		}
-		c.mu.Unlock()
-		if err != nil {
-			return err
-		}
-		l.broker.await()
-	}
-}
-
-func (g *Gate) readBroker(l *link, r *amqp.Reader) error {
-	// A broker that speaks another version says so with its own header.
-	if b, err := r.Peek(4); err != nil {
-		return err
-	} else if string(b) == "AMQP" {
-		hello, err := r.Protocol()
-		l.app.put(hello[:])
-		return err
-	}
-	c := g.core
-	for {
-		f, err := r.Next()
-		if err != nil {
-			return err
-		}
-		l.alive.brokerSeen.Store(time.Now().UnixNano())
-		c.mu.Lock()
-		if l.gone {
-			c.mu.Unlock()
-			return nil
-		}
-		err = c.onBroker(l, f)
-		if f.Method() == amqp.ConnectionOpenOk {
-			r.SetMax(l.Tune.FrameMax)
-			l.alive.opened = true
-			c.trouble = ""
-		}
-		c.mu.Unlock()
-		if err != nil {
-			return err
-		}
-		l.app.await()
-	}
 }
 
 // beat sends heartbeats of the gate's own to both sides, so that an app that is frozen, or whose frames wait, loses no

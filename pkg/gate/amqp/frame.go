@@ -1,11 +1,8 @@
 package amqp
 
 import (
-	"bufio"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 )
 
 // Types of frames.
@@ -27,7 +24,7 @@ const (
 	FrameLimit = 16 << 20
 )
 
-// Frame as it came. Raw is valid until the reader's next call.
+// Frame as it came. Raw is a part of the reader's buffer.
 type Frame struct {
 	Type    byte
 	Channel uint16
@@ -71,99 +68,6 @@ const (
 
 func frameError(format string, args ...any) error {
 	return &Error{Code: CodeFrameError, Text: fmt.Sprintf(format, args...)}
-}
-
-// Reader of frames.
-type Reader struct {
-	r    *bufio.Reader
-	max  int
-	last int    // bytes of the buffered frame handed out last
-	big  []byte // for frames larger than the buffer
-}
-
-// NewReader reads frames of at most HandshakeFrameMax bytes until SetMax.
-func NewReader(r io.Reader) *Reader {
-	return &Reader{r: bufio.NewReaderSize(r, 32<<10), max: HandshakeFrameMax}
-}
-
-// SetMax bounds frames, in bytes; 0 means that the peers negotiated no limit. As RabbitMQ does, it lets payloads be as
-// large as whole frames should be.
-func (r *Reader) SetMax(n uint32) {
-	if n == 0 || n > FrameLimit {
-		n = FrameLimit
-	}
-	r.max = int(n) + Overhead
-}
-
-// Peek returns the next n bytes without taking them.
-func (r *Reader) Peek(n int) ([]byte, error) {
-	r.drop()
-	return r.r.Peek(n)
-}
-
-// Protocol reads the protocol header that opens a connection.
-func (r *Reader) Protocol() ([8]byte, error) {
-	r.drop()
-	var h [8]byte
-	_, err := io.ReadFull(r.r, h[:])
-	return h, err
-}
-
-// Rest of what the peer sends, not as frames.
-func (r *Reader) Rest() io.Reader {
-	r.drop()
-	return r.r
-}
-
-// Next reads one frame. io.EOF means that the peer closed between two frames.
-func (r *Reader) Next() (Frame, error) {
-	r.drop()
-	head, err := r.r.Peek(frameHead)
-	if err != nil {
-		if errors.Is(err, io.EOF) && len(head) > 0 {
-			err = io.ErrUnexpectedEOF
-		}
-		return Frame{}, err
-	}
-	f := Frame{Type: head[0], Channel: binary.BigEndian.Uint16(head[1:])}
-	size := int(binary.BigEndian.Uint32(head[3:]))
-	if size > r.max-Overhead {
-		return Frame{}, frameError("frame of %d bytes, negotiated are %d", size+Overhead, r.max)
-	}
-	if f.Raw, err = r.take(size + Overhead); err != nil {
-		return Frame{}, err
-	}
-	return f, f.check()
-}
-
-func (r *Reader) take(n int) ([]byte, error) {
-	if n <= r.r.Size() {
-		b, err := r.r.Peek(n)
-		if err != nil {
-			return nil, unexpected(err)
-		}
-		r.last = n
-		return b, nil
-	}
-	if cap(r.big) < n {
-		r.big = make([]byte, n)
-	}
-	if _, err := io.ReadFull(r.r, r.big[:n]); err != nil {
-		return nil, unexpected(err)
-	}
-	return r.big[:n], nil
-}
-
-func (r *Reader) drop() {
-	_, _ = r.r.Discard(r.last) // cannot fail: these bytes are buffered
-	r.last = 0
-}
-
-func unexpected(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }
 
 func (f Frame) check() error {
