@@ -43,6 +43,7 @@ type core struct {
 	feeding  *time.Timer
 
 	rates     rates
+	added     addedLatency
 	forwarded uint64
 	// loggedBefore are entries of logs that were closed.
 	loggedBefore uint64
@@ -73,7 +74,7 @@ type appender interface {
 }
 
 func newCore(mode control.Mode) *core {
-	c := &core{mode: mode, links: map[*link]struct{}{}, now: time.Now}
+	c := &core{mode: mode, links: map[*link]struct{}{}, now: time.Now, added: newAddedLatency()}
 	c.changed.L = &c.mu
 	if mode == control.ModeOpen {
 		c.rates.start(c.now())

@@ -19,6 +19,21 @@ func newHoldSeconds() holdSeconds {
 	}
 }
 
+// addedLatency by who sent the frames.
+type addedLatency struct{ app, broker prometheus.Histogram }
+
+func newAddedLatency() addedLatency {
+	from := func(side string) prometheus.Histogram {
+		return prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:        "ms2m_gate_added_latency_seconds",
+			Help:        "Time from having read frames of one side until they were written to the other, while the gate is open.",
+			ConstLabels: prometheus.Labels{"from": side},
+			Buckets:     prometheus.ExponentialBuckets(10e-6, 2, 14),
+		})
+	}
+	return addedLatency{app: from("app"), broker: from("broker")}
+}
+
 var modes = []control.Mode{
 	control.ModeOpen, control.ModeHolding, control.ModeHeld, control.ModeLogging, control.ModeHandingOver,
 	control.ModeHandedOver, control.ModeFenced, control.ModeClosed, control.ModeReplaying, control.ModeReplayed,
@@ -64,7 +79,7 @@ var (
 
 // histograms of the gate.
 func (g *Gate) histograms() []prometheus.Histogram {
-	return []prometheus.Histogram{g.hold.drained, g.hold.held}
+	return []prometheus.Histogram{g.hold.drained, g.hold.held, g.core.added.app, g.core.added.broker}
 }
 
 // Describe implements prometheus.Collector.

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"ms2m.dev/ms2m-descheduler/pkg/gate/amqp"
 )
 
@@ -14,8 +16,9 @@ func (g *Gate) readApp(l *link, r *amqp.Reader) error {
 		return err
 	}
 	l.broker.put(hello[:])
+	d := direction{from: r, to: l.broker, seen: &l.alive.appSeen, added: g.core.added.app}
 	for err == nil {
-		err = g.core.pass(l, r, l.broker, &l.alive.appSeen, func(f amqp.Frame) error {
+		err = g.core.pass(l, d, func(f amqp.Frame) error {
 			if err := g.core.awaitUnparked(l, f); err != nil {
 				return err
 			}
@@ -38,9 +41,10 @@ func (g *Gate) readBroker(l *link, r *amqp.Reader) error {
 		l.app.put(hello[:])
 		return err
 	}
+	d := direction{from: r, to: l.app, seen: &l.alive.brokerSeen, added: g.core.added.broker}
 	var err error
 	for err == nil {
-		err = g.core.pass(l, r, l.app, &l.alive.brokerSeen, func(f amqp.Frame) error {
+		err = g.core.pass(l, d, func(f amqp.Frame) error {
 			err := g.core.onBroker(l, f)
 			if f.Method() == amqp.ConnectionOpenOk {
 				r.SetMax(l.Tune.FrameMax)
@@ -53,28 +57,41 @@ func (g *Gate) readBroker(l *link, r *amqp.Reader) error {
 	return err
 }
 
+// direction in which frames pass.
+type direction struct {
+	from *amqp.Reader
+	to   *outbox
+	// seen is when the sender was heard last.
+	seen  *atomic.Int64
+	added prometheus.Observer
+}
+
 // pass waits for frames of one side, does for all that have come what they ask for, and writes what passes to the other.
 // io.EOF means that the link has ended.
-func (c *core) pass(l *link, r *amqp.Reader, to *outbox, seen *atomic.Int64, do func(amqp.Frame) error) error {
-	f, err := r.Next()
+func (c *core) pass(l *link, d direction, do func(amqp.Frame) error) error {
+	f, err := d.from.Next()
 	if err != nil {
 		return err
 	}
-	seen.Store(time.Now().UnixNano())
+	began, open := time.Now(), c.quietly.Load()
+	d.seen.Store(began.UnixNano())
 	c.mu.Lock()
-	to.begin()
+	d.to.begin()
 	for err == nil && !l.gone {
-		if err = do(f); err != nil || !r.Buffered() {
+		if err = do(f); err != nil || !d.from.Buffered() {
 			break
 		}
-		f, err = r.Next()
+		f, err = d.from.Next()
 	}
 	if err == nil && l.gone {
 		err = io.EOF
 	}
-	to.commit()
+	d.to.commit()
 	c.mu.Unlock()
-	to.flush()
+	d.to.flush()
+	if open && c.quietly.Load() { // else it may have been held, and on purpose
+		d.added.Observe(time.Since(began).Seconds())
+	}
 	return err
 }
 

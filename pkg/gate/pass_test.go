@@ -84,7 +84,7 @@ func (p *passed) message() error {
 func (p *passed) pass(s *way, to *outbox, do func(amqp.Frame) error) error {
 	s.unread = s.frames
 	for len(s.unread) > 0 || s.reader.Buffered() {
-		if err := p.c.pass(p.l, s.reader, to, &p.l.alive.appSeen, do); err != nil {
+		if err := p.c.pass(p.l, direction{s.reader, to, &p.l.alive.appSeen, p.c.added.app}, do); err != nil {
 			return err
 		}
 	}

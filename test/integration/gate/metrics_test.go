@@ -39,7 +39,7 @@ func TestMetrics(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, nil)
 	before := s.source.scraped()
-	for _, name := range []string{"forwarded_total", "lambda_per_second", "mu_per_second", "connections", "consumers"} {
+	for _, name := range []string{"forwarded_total", "lambda_per_second", "mu_per_second", "added_latency_seconds", "connections", "consumers"} {
 		require.Positive(t, before["ms2m_gate_"+name], name)
 	}
 	require.Zero(t, before["ms2m_gate_logged_total"])
@@ -57,6 +57,7 @@ func TestMetrics(t *testing.T) {
 	applied(t, s.moved, 10)
 	require.Equal(t, logged, source.scraped()["ms2m_gate_logged_total"], "also when the log is closed")
 	require.Equal(t, logged, target.scraped()["ms2m_gate_replayed_total"])
+	require.Positive(t, target.scraped()["ms2m_gate_added_latency_seconds"])
 	s.stop()
 	requireExact(t, s.p, s.moved)
 }
