@@ -117,7 +117,7 @@ func (l *link) freeChannel() (id uint16, ok bool) {
 func (q *inquiry) ask() {
 	q.rounds++
 	b := amqp.AppendChannelOpen(nil, q.id)
-	arguments := append(q.arguments[:len(q.arguments):len(q.arguments)], amqp.Field{Name: argSingle, Kind: amqp.FieldText})
+	arguments := slices.Concat(q.arguments, []amqp.Field{{Name: argSingle, Kind: amqp.FieldText}})
 	q.link.broker.put(amqp.AppendDeclare(b, q.id, q.queue, !q.transient, arguments))
 }
 

@@ -237,9 +237,13 @@ func (l *Ledger) AwaitOne(ctx context.Context) error {
 }
 
 // Instance is the process that holds the state, wherever it has been moved to: one that started afresh is another.
-func (l *Ledger) Instance(ctx context.Context) (string, error) {
-	state, err := l.state(ctx, false)
-	return state.Instance, err
+func (l *Ledger) Instance(ctx context.Context) (instance string, err error) {
+	err = l.await(ctx, "the ledger's state", time.Minute, func(ctx context.Context) (bool, string, error) {
+		state, err := l.state(ctx, false)
+		instance = state.Instance
+		return err == nil, "", err
+	})
+	return instance, err
 }
 
 // active returns the ready and active instance, or nil with what there is instead.

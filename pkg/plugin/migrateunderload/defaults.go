@@ -8,7 +8,7 @@ import (
 
 const (
 	defaultMargin api.Percentage = 5
-	defaultCycles                = 3
+	defaultCycles int            = 3
 )
 
 // SetDefaults_MigrateUnderLoadArgs fills what a policy leaves out.
