@@ -151,11 +151,31 @@ func (l *Ledger) feed(ctx context.Context) error {
 	return nil
 }
 
-// Verdict on everything so far, while the producers go on.
+// standstill is how long a ledger may publish nothing before it is waited for no longer.
+const standstill = 2 * time.Minute
+
+// Verdict on everything so far, while the producers go on. A ledger that gets on is given the time that its backlog takes.
 func (l *Ledger) Verdict(ctx context.Context) (judge.Verdict, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		outputs := 0
+		for ctx.Err() == nil {
+			select {
+			case <-ctx.Done():
+			case <-time.After(standstill):
+				if now := len(l.judge.Outputs()); now == outputs {
+					cancel(fmt.Errorf("the ledger has published nothing for %s", standstill))
+				} else {
+					outputs = now
+				}
+			}
+		}
+	}()
 	v, err := l.judge.Verdict(ctx)
+	if err != nil {
+		err = errors.Join(err, context.Cause(ctx))
+	}
 	return v, errors.Join(err, l.guard.violation())
 }
 
