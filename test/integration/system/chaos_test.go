@@ -4,7 +4,6 @@ package system
 
 import (
 	"context"
-	"math/rand/v2"
 	"os"
 	"strconv"
 	"testing"
@@ -121,10 +120,10 @@ func TestTargetKilled(t *testing.T) {
 	require.Zero(t, again.Status.ContainerStatuses[0].RestartCount)
 }
 
-// TestChaos strikes migrations at random, MS2M_CHAOS_RUNS times. A failing run is repeated with MS2M_CHAOS_SEED.
+// TestChaos strikes some migrations, MS2M_CHAOS_RUNS of them. They are the same each time, unless MS2M_CHAOS_SEED says
+// otherwise; make chaos draws others.
 func TestChaos(t *testing.T) {
-	runs, seed := number(t, "MS2M_CHAOS_RUNS", 6), uint64(number(t, "MS2M_CHAOS_SEED", int(rand.Uint32())))
-	t.Logf("MS2M_CHAOS_SEED=%d", seed)
+	runs, seed := number(t, "MS2M_CHAOS_RUNS", 6), uint64(number(t, "MS2M_CHAOS_SEED", 1))
 	all, err := chaos.Run(t.Context(), installed, chaos.Options{Runs: runs, Seed: seed, Rate: 50, Mebibytes: 64, Service: 5 * time.Millisecond})
 	require.NoError(t, err)
 	t.Log(all)
