@@ -18,7 +18,7 @@ func After(pods []*corev1.Pod, migrations []*v1alpha1.Migration) []*corev1.Pod {
 	leaving := sets.New[types.UID]()
 	var expected []*corev1.Pod
 	for _, m := range migrations {
-		source := byUID[sourceOf(m)]
+		source := byUID[m.SourceUID()]
 		if m.Status.Phase.Ended() || source == nil {
 			continue
 		}
@@ -26,7 +26,7 @@ func After(pods []*corev1.Pod, migrations []*v1alpha1.Migration) []*corev1.Pod {
 		if target := byUID[m.Status.Target.UID]; target != nil && target.Spec.NodeName != "" {
 			continue
 		}
-		if node := nodeOf(m); node != "" {
+		if node := m.TargetNode(); node != "" {
 			pod := source.DeepCopy()
 			pod.Spec.NodeName = node
 			pod.UID = source.UID + "-expected"
@@ -40,20 +40,6 @@ func After(pods []*corev1.Pod, migrations []*v1alpha1.Migration) []*corev1.Pod {
 		}
 	}
 	return append(after, expected...)
-}
-
-func sourceOf(m *v1alpha1.Migration) types.UID {
-	if m.Status.Source.UID != "" {
-		return m.Status.Source.UID
-	}
-	return m.Spec.Pod.UID
-}
-
-func nodeOf(m *v1alpha1.Migration) string {
-	if m.Status.Target.Node != "" {
-		return m.Status.Target.Node
-	}
-	return m.Spec.TargetNode
 }
 
 // ended pods take up nothing of their node any more.

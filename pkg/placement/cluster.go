@@ -104,7 +104,7 @@ func withoutManagedFields(obj any) (any, error) {
 // others are the migrations under way of other pods than source.
 func (c *Cluster) others(source *corev1.Pod) (others []*v1alpha1.Migration) {
 	for _, m := range c.underWay() {
-		if sourceOf(m) != source.UID {
+		if m.SourceUID() != source.UID {
 			others = append(others, m)
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/klog/v2"
-	"sigs.k8s.io/descheduler/pkg/descheduler/evictions"
 	podutil "sigs.k8s.io/descheduler/pkg/descheduler/pod"
 	frameworktypes "sigs.k8s.io/descheduler/pkg/framework/types"
 
@@ -94,29 +93,16 @@ func (p *MigrateFromDrainedNodes) Deschedule(ctx context.Context, nodes []*corev
 
 // migrate asks for the migrations of pods, within the policy's limits, and returns what was refused.
 func (p *MigrateFromDrainedNodes) migrate(ctx context.Context, pods []*corev1.Pod) (stuck []finding) {
-	full := sets.New[string]()
+	round := moves.NewRound(p.handle.Evictor(), PluginName)
 	for _, pod := range pods {
-		if full.Has(pod.Spec.NodeName) {
-			continue
-		}
-		err := p.handle.Evictor().Evict(ctx, pod, evictions.EvictOptions{StrategyName: PluginName})
-		var (
-			total     *evictions.EvictionTotalLimitError
-			node      *evictions.EvictionNodeLimitError
-			namespace *evictions.EvictionNamespaceLimitError
-			cooling   *moves.CooldownError
-		)
+		asked, err := round.Ask(ctx, pod)
+		var cooling *moves.CooldownError
 		switch {
-		case err == nil:
+		case asked:
 			klog.FromContext(ctx).V(1).Info("Pod of a drained node migrates", "pod", klog.KObj(pod), "node", pod.Spec.NodeName)
-		case errors.As(err, &total): // its turn comes in a later cycle
-			return stuck
-		case errors.As(err, &node):
-			full.Insert(pod.Spec.NodeName)
-		case errors.As(err, &namespace):
 		case errors.As(err, &cooling):
 			stuck = append(stuck, finding{pod, pod.Spec.NodeName, reasonMigrationFailed, p.failure(pod)})
-		default:
+		case err != nil:
 			stuck = append(stuck, finding{pod, pod.Spec.NodeName, reasonRequestFailed, "its migration could not be asked for: " + err.Error()})
 		}
 	}

@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/klog/v2"
-	"sigs.k8s.io/descheduler/pkg/descheduler/evictions"
 	podutil "sigs.k8s.io/descheduler/pkg/descheduler/pod"
 	frameworktypes "sigs.k8s.io/descheduler/pkg/framework/types"
 
@@ -99,30 +98,17 @@ func (p *MigrateUnderLoad) Balance(ctx context.Context, nodes []*corev1.Node) *f
 // migrate asks for the migrations, within the policy's limits. What these cut off is planned anew in later cycles.
 func (p *MigrateUnderLoad) migrate(ctx context.Context, s *survey, chosen []move) {
 	logger := klog.FromContext(ctx)
-	full := sets.New[string]()
+	round := moves.NewRound(p.handle.Evictor(), PluginName)
 	for _, m := range chosen {
-		if full.Has(m.from) {
-			continue
-		}
 		pod := s.pods[m.pod]
-		err := p.handle.Evictor().Evict(moves.WithTarget(ctx, m.to), pod, evictions.EvictOptions{StrategyName: PluginName})
-		var (
-			total     *evictions.EvictionTotalLimitError
-			node      *evictions.EvictionNodeLimitError
-			namespace *evictions.EvictionNamespaceLimitError
-			cooling   *moves.CooldownError
-		)
+		asked, err := round.Ask(moves.WithTarget(ctx, m.to), pod)
+		var cooling *moves.CooldownError
 		switch {
-		case err == nil:
+		case asked:
 			logger.V(1).Info("Pod migrates to relieve its node", "pod", klog.KObj(pod), "from", m.from, "to", m.to)
-		case errors.As(err, &total):
-			return
-		case errors.As(err, &node):
-			full.Insert(m.from)
-		case errors.As(err, &namespace):
 		case errors.As(err, &cooling):
 			p.resting[pod.UID] = cooling.Until
-		default:
+		case err != nil:
 			logger.Error(err, "Asking for a migration failed", "pod", klog.KObj(pod), "from", m.from, "to", m.to)
 		}
 	}

@@ -66,11 +66,11 @@ func (x *Index) Set(m *v1alpha1.Migration) {
 	x.remove(k)
 	x.migrations[k] = m
 	x.byUID[m.UID] = k
-	insert(x.ofPod, sourceUID(m), k)
+	insert(x.ofPod, m.SourceUID(), k)
 	if uid := m.Status.Target.UID; uid != "" {
 		x.ofTarget[uid] = k
 	}
-	if node := targetNode(m); node != "" && !m.Status.Phase.Ended() {
+	if node := m.TargetNode(); node != "" && !m.Status.Phase.Ended() {
 		insert(x.onto, node, k)
 	}
 }
@@ -83,8 +83,8 @@ func (x *Index) remove(k types.NamespacedName) {
 	delete(x.migrations, k)
 	delete(x.byUID, m.UID)
 	delete(x.ofTarget, m.Status.Target.UID)
-	drop(x.ofPod, sourceUID(m), k)
-	drop(x.onto, targetNode(m), k)
+	drop(x.ofPod, m.SourceUID(), k)
+	drop(x.onto, m.TargetNode(), k)
 }
 
 // Of returns the Migrations whose source is the pod.
@@ -185,20 +185,6 @@ func failedAt(m *v1alpha1.Migration) time.Time {
 
 func key(m *v1alpha1.Migration) types.NamespacedName {
 	return types.NamespacedName{Namespace: m.Namespace, Name: m.Name}
-}
-
-func sourceUID(m *v1alpha1.Migration) types.UID {
-	if m.Status.Source.UID != "" {
-		return m.Status.Source.UID
-	}
-	return m.Spec.Pod.UID
-}
-
-func targetNode(m *v1alpha1.Migration) string {
-	if m.Status.Target.Node != "" {
-		return m.Status.Target.Node
-	}
-	return m.Spec.TargetNode
 }
 
 func insert[K comparable](index map[K]sets.Set[types.NamespacedName], k K, name types.NamespacedName) {
